@@ -1,0 +1,3 @@
+//! One request's way past failed nodes: a pure state machine.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,5 @@
+//! The command line: proxy, check, status, webfs.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

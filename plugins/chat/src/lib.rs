@@ -1,0 +1,3 @@
+//! The chat plugin: HTTP and Durable Streams to a WebFS group.
+
+#![forbid(unsafe_code)]

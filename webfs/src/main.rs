@@ -1,0 +1,5 @@
+//! A group of file servers in which chat rooms are files.
+
+#![forbid(unsafe_code)]
+
+fn main() {}
