@@ -1,3 +1,17 @@
 //! A group of file servers in which chat rooms are files.
+//!
+//! [`server::Server`] is one running server; the modules below it are its rules, without I/O. Nothing
+//! in this crate knows the director.
 
 #![forbid(unsafe_code)]
+
+pub mod cursor;
+pub mod letter;
+pub mod path;
+pub mod server;
+pub mod stream;
+
+/// `Upgrade` token of the protocol between servers, asked for at [`PEER_PATH`].
+pub const PEER_PROTOCOL: &str = "webfs-peer/1";
+/// Where a server upgrades connections from its peers.
+pub const PEER_PATH: &str = "/.well-known/webfs/peer";
