@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cursor;
+pub mod entry;
 pub mod letter;
 pub mod path;
 pub mod server;
