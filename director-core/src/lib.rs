@@ -1,3 +1,7 @@
 //! The director: it chooses nodes, recovers requests, and knows no protocol.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+mod chance;
+pub mod cluster;
+pub mod health;

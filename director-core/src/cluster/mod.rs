@@ -1,0 +1,302 @@
+//! The nodes of one service, and the choice among them. Shared by all workers.
+//!
+//! What workers see of a node comes in through [`Cluster::observe`]; what follows from it (a probe, a
+//! death) goes out through the node's health task and [`Cluster::on_death`]. The rules are pure:
+//! [`pick`](self) for the choice, [`crate::health::standing`] for the standing.
+
+mod node;
+mod pick;
+mod seen;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use director_recovery::{Budget, Exception, Kind};
+use tokio::sync::{broadcast, watch};
+
+pub use director_recovery::NodeId;
+pub use node::{InFlight, Node};
+pub use seen::{ConnectFailure, NodeLoad, Seen};
+
+use crate::chance;
+pub use crate::health::Prober;
+use crate::health::standing::{Change, Health, HealthSettings};
+pub use crate::health::standing::{Standing, Suspicion};
+use pick::Candidate;
+
+/// A dead node's sessions move one by one when there are more than this.
+const CROWD: usize = 100;
+/// Over how long a crowd is spread.
+const SPREAD: Duration = Duration::from_millis(500);
+/// Deaths that a slow listener may be behind by before it has to look at every node itself.
+const DEATHS: usize = 256;
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct ClusterSettings {
+    /// The service's name.
+    pub service: String,
+    /// Each node's name and address, in the order of their ids.
+    pub nodes: Vec<(String, SocketAddr)>,
+    /// Share of the requests of the last ten seconds that may be resent.
+    pub budget_share: f64,
+    /// Resends a second that are always allowed.
+    pub budget_per_second: u32,
+    /// How health is judged.
+    pub health: HealthSettings,
+    /// Share of the nodes that must stay up for one to be ejected by its failures, from 0 to 1.
+    pub panic_threshold: f64,
+}
+
+/// The nodes of one service.
+#[derive(Debug)]
+pub struct Cluster {
+    service: String,
+    started: Instant,
+    nodes: Vec<Arc<Node>>,
+    budget: Mutex<Budget>,
+    panic_threshold: f64,
+    deaths: broadcast::Sender<NodeId>,
+    changes: watch::Sender<u64>,
+}
+
+impl Cluster {
+    /// A cluster of which nothing is known yet: every node is a suspect until its first probe.
+    #[must_use]
+    pub fn new(settings: ClusterSettings) -> Self {
+        let started = Instant::now();
+        let nodes = (0..)
+            .zip(settings.nodes)
+            .map(|(id, (name, address))| {
+                let health = Health::new(settings.health);
+                Arc::new(Node::new(id, name, address, started, health))
+            })
+            .collect();
+        Self {
+            service: settings.service,
+            started,
+            nodes,
+            budget: Mutex::new(Budget::new(
+                settings.budget_share,
+                settings.budget_per_second,
+            )),
+            panic_threshold: settings.panic_threshold,
+            deaths: broadcast::Sender::new(DEATHS),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// The service's name.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// Time since the cluster was made: the one clock for its budget and its nodes' health.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Chooses a node for a request: none of `avoid`; with `only`, that one, unless it is down.
+    #[must_use]
+    pub fn pick(&self, avoid: &[NodeId], only: Option<NodeId>) -> Option<Arc<Node>> {
+        if let Some(only) = only {
+            return self
+                .node(only)
+                .filter(|node| node.standing() != Standing::Down);
+        }
+        let now = self.now();
+        let candidates: Vec<Candidate> = self
+            .nodes
+            .iter()
+            .map(|node| Candidate {
+                id: node.id,
+                standing: node.health().standing(now),
+                cost: node.cost(now),
+            })
+            .collect();
+        let chosen = pick::choose(&candidates, avoid, &mut chance::number)?;
+        self.node(chosen)
+    }
+
+    /// The node of this id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<Arc<Node>> {
+        self.nodes.get(id as usize).map(Arc::clone)
+    }
+
+    /// All nodes, by id.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<Node>> {
+        self.nodes.clone()
+    }
+
+    /// The service's retry budget; its clock is [`Cluster::now`].
+    pub fn budget(&self) -> MutexGuard<'_, Budget> {
+        // Its own arithmetic saturates; nothing under this lock panics.
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what a worker has seen of a node. Cheap, never waits. An id that names no node is ignored:
+    /// nothing can follow from it.
+    pub fn observe(&self, node: NodeId, seen: Seen) {
+        let Some(node) = self.nodes.get(node as usize) else {
+            return;
+        };
+        self.measure(node, seen);
+        let may_eject = matches!(seen, Seen::Failed(_)) && self.can_spare(node.id);
+        let change = node.health().seen(seen, self.now(), may_eject);
+        self.apply(node, change, "");
+    }
+
+    /// How long a session waits before it leaves this node, so that a crowd does not arrive at the next
+    /// one in one moment: zero unless more than a hundred sessions were on it when it failed.
+    #[must_use]
+    pub fn spread(&self, node: NodeId) -> Duration {
+        match self.nodes.get(node as usize) {
+            Some(node) if node.stranded() > CROWD => SPREAD.mul_f64(chance::share()),
+            Some(_) | None => Duration::ZERO,
+        }
+    }
+
+    /// Every node declared down from now on. A listener that lags ([`broadcast::error::RecvError::Lagged`])
+    /// has to look at the standing of every node instead.
+    #[must_use]
+    pub fn on_death(&self) -> broadcast::Receiver<NodeId> {
+        self.deaths.subscribe()
+    }
+
+    /// Changes its value whenever a node's standing has changed.
+    #[must_use]
+    pub fn on_change(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Whether enough others are up to do without this node.
+    fn can_spare(&self, without: NodeId) -> bool {
+        let now = self.now();
+        let up = self
+            .nodes
+            .iter()
+            .filter(|node| node.id != without && node.health().standing(now) == Standing::Up)
+            .count();
+        up > 0 && up as f64 >= self.panic_threshold * self.nodes.len() as f64
+    }
+
+    /// The node's watch ended, with what it raised.
+    pub(crate) fn watch_ended(&self, node: &Node, exception: &Exception) {
+        let change = node.health().watch_ended();
+        self.apply(node, change, &exception.to_string());
+    }
+
+    /// A probe came to its end. A node that answers that it is leaving has answered.
+    pub(crate) fn probed(&self, node: &Node, result: Result<NodeLoad, Exception>) {
+        let now = self.now();
+        let (change, detail) = match result {
+            Ok(load) => (node.health().probe_answered(load, now), String::new()),
+            Err(exception) if exception.kind == Kind::Leaving => {
+                let mut health = node.health();
+                let load = NodeLoad {
+                    load: health.load(),
+                    leaving: true,
+                };
+                (health.probe_answered(load, now), String::new())
+            }
+            Err(exception) => (
+                node.health().probe_failed(now, chance::share()),
+                exception.to_string(),
+            ),
+        };
+        self.apply(node, change, &detail);
+    }
+
+    fn measure(&self, node: &Node, seen: Seen) {
+        let labels = || {
+            [
+                ("service", self.service.clone()),
+                ("node", node.name.clone()),
+            ]
+        };
+        match seen {
+            Seen::Connected { took } => {
+                metrics::histogram!("director_node_connect_seconds", &labels())
+                    .record(took.as_secs_f64());
+            }
+            Seen::ConnectFailed { .. } => {
+                metrics::counter!("director_node_connect_failures_total", &labels()).increment(1);
+            }
+            Seen::Replied { first_byte } => {
+                metrics::histogram!("director_node_first_byte_seconds", &labels())
+                    .record(first_byte.as_secs_f64());
+            }
+            Seen::Failed(kind) => {
+                metrics::counter!("director_node_exceptions_total", "service" => self.service.clone(), "node" => node.name.clone(), "kind" => kind.as_str()).increment(1);
+            }
+            Seen::Silent => {
+                metrics::counter!("director_node_silences_total", &labels()).increment(1);
+            }
+            Seen::Load(_) => {}
+        }
+    }
+
+    /// Acts on what an event changed.
+    fn apply(&self, node: &Node, change: Change, detail: &str) {
+        let (service, name) = (self.service.as_str(), node.name.as_str());
+        match change {
+            Change::Nothing => return,
+            Change::Suspected(why) => {
+                node.strand();
+                node.wake.notify_one();
+                tracing::info!(
+                    service,
+                    node = name,
+                    why = why.as_str(),
+                    detail,
+                    "node is suspect"
+                );
+            }
+            Change::Cleared => {
+                node.unstrand();
+                tracing::info!(
+                    service,
+                    node = name,
+                    "node answers its probe: suspicion dropped"
+                );
+            }
+            Change::Died => {
+                node.strand();
+                node.wake.notify_one();
+                let cut = node.in_flight();
+                tracing::warn!(service, node = name, detail, sessions = cut, "node is down");
+                metrics::counter!("director_node_deaths_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
+                // Nobody listens before the workers have started: then there are no links either.
+                let _listeners = self.deaths.send(node.id);
+            }
+            Change::Returned => {
+                node.unstrand();
+                tracing::info!(service, node = name, "node is up");
+            }
+            Change::Ejected(until) => {
+                node.wake.notify_one();
+                let seconds = until.saturating_sub(self.now()).as_secs_f64();
+                tracing::warn!(service, node = name, seconds, "node keeps failing: ejected");
+                metrics::counter!("director_node_ejections_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
+            }
+            Change::Leaving(leaving) => {
+                tracing::info!(
+                    service,
+                    node = name,
+                    leaving,
+                    "node says whether it is leaving"
+                );
+            }
+        }
+        self.changes
+            .send_modify(|change| *change = change.wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests;

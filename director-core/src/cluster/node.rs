@@ -1,0 +1,136 @@
+//! One node: its address, its standing, and what is under way on it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::health::standing::{Health, Standing};
+
+use super::NodeId;
+
+/// One of the peer servers of a service.
+#[derive(Debug)]
+pub struct Node {
+    /// Its number, and its place in the cluster's list.
+    pub id: NodeId,
+    /// Its name in logs and metrics: its address as the config has it, or a spawned node's id.
+    pub name: String,
+    /// Where it is.
+    pub address: SocketAddr,
+    pub(crate) started: Instant,
+    pub(crate) health: Mutex<Health>,
+    /// Wakes the node's health task.
+    pub(crate) wake: Notify,
+    in_flight: AtomicUsize,
+    /// Sessions that were on it when it was suspected or declared down; 0 while it is up.
+    stranded: AtomicUsize,
+    sessions: AtomicU64,
+}
+
+impl Node {
+    pub(crate) fn new(
+        id: NodeId,
+        name: String,
+        address: SocketAddr,
+        started: Instant,
+        health: Health,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            address,
+            started,
+            health: Mutex::new(health),
+            wake: Notify::new(),
+            in_flight: AtomicUsize::new(0),
+            stranded: AtomicUsize::new(0),
+            sessions: AtomicU64::new(0),
+        }
+    }
+
+    /// How it stands now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.health().standing(self.now())
+    }
+
+    /// A session begins to use it; it is in flight until the guard is dropped.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        InFlight {
+            node: Arc::clone(self),
+        }
+    }
+
+    /// Sessions that use it now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Guards taken since the start.
+    #[must_use]
+    pub fn entered(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// What it last said of its load; `None` if it said nothing.
+    #[must_use]
+    pub fn load(&self) -> Option<f64> {
+        self.health().load()
+    }
+
+    /// What the balancer compares: the work on it over its weight.
+    pub(crate) fn cost(&self, now: Duration) -> f64 {
+        let health = self.health();
+        // What it reports tells of other directors' sessions too, but late; our own count is never late.
+        let work = health.load().unwrap_or(0.0) + self.in_flight() as f64;
+        (work + 1.0) / health.weight(now)
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
+        // Nothing under this lock panics half-way through a change.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn strand(&self) {
+        self.stranded.fetch_max(self.in_flight(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn unstrand(&self) {
+        self.stranded.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stranded(&self) -> usize {
+        self.stranded.load(Ordering::Relaxed)
+    }
+}
+
+/// A session in flight on a node, for as long as it lives.
+#[derive(Debug)]
+pub struct InFlight {
+    node: Arc<Node>,
+}
+
+impl InFlight {
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.node.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
