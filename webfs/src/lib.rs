@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod core;
 pub mod cursor;
 pub mod entry;
 pub mod letter;
