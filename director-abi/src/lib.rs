@@ -45,6 +45,26 @@ pub const SYMBOL: &str = "director_plugin_v1";
 /// The first eight bytes of a [`Descriptor`].
 pub const MAGIC: [u8; 8] = *b"DIRECTOR";
 
+macro_rules! targets {
+    ($($arch:literal, $env:literal => $triple:literal;)*) => {
+        $(
+            /// The target triple this was built for, as [`Descriptor::target`] has it.
+            #[cfg(all(target_os = "linux", target_arch = $arch, target_env = $env))]
+            pub const TARGET: &str = $triple;
+        )*
+        #[cfg(not(any($(all(target_os = "linux", target_arch = $arch, target_env = $env)),*)))]
+        compile_error!("the director runs on Linux, on x86_64, aarch64 or riscv64");
+    };
+}
+targets!(
+    "x86_64", "gnu" => "x86_64-unknown-linux-gnu";
+    "x86_64", "musl" => "x86_64-unknown-linux-musl";
+    "aarch64", "gnu" => "aarch64-unknown-linux-gnu";
+    "aarch64", "musl" => "aarch64-unknown-linux-musl";
+    "riscv64", "gnu" => "riscv64gc-unknown-linux-gnu";
+    "riscv64", "musl" => "riscv64gc-unknown-linux-musl";
+);
+
 /// Not ready; the waker that was handed in will be woken.
 pub const PENDING: u32 = 0;
 /// Ready; whatever the function writes has been written.

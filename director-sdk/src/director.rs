@@ -1,0 +1,318 @@
+//! What a task asks of the director: perform a request at a node, move bytes, wait.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::failure::{Exception, Failure, Kind};
+use crate::glue::host;
+use crate::glue::step::{Answer, Step, Ticket};
+use crate::protocol::{Outcome, Request, Session};
+use crate::relay::{Relay, RelayEnd};
+use crate::stream::AsStream;
+
+/// One task's handle to the director. Cheap to clone; of use on the task's own thread, while the
+/// task lives.
+#[derive(Debug, Clone)]
+pub struct Director {
+    task: u64,
+}
+
+/// A chain of requests: a session, and at most one link to a node. Requests that run at once have
+/// each their own chain. Dropping it gives the link up, or back to the pool when it is fit.
+#[derive(Debug)]
+pub struct Chain<S: Session> {
+    number: u64,
+    session: S,
+}
+
+/// The time of a [`Director::timeout`] is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elapsed;
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time is over")
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+impl Director {
+    pub(crate) fn new(task: u64) -> Self {
+        Self { task }
+    }
+
+    /// A chain that owns `session` and its link.
+    pub fn chain<S: Session>(&self, session: S) -> Chain<S> {
+        Chain {
+            number: host::chain::<S>(self.task),
+            session,
+        }
+    }
+
+    /// Performs `request` at a node: picks one, makes the link, attempts, and after a failure
+    /// cleans up and goes on elsewhere, within the service's bounds.
+    ///
+    /// # Errors
+    ///
+    /// The exception that no node could spare the client.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the step under way, without cleanup, and its link with it. A panic of a
+    /// step is a panic here: it ends the session.
+    pub async fn direct<S: Session, R: Request<S>>(
+        &self,
+        chain: &mut Chain<S>,
+        request: &mut R,
+    ) -> Result<R::Reply, Exception> {
+        let ticket = Ticket::open(chain.number)?;
+        let session = &mut chain.session;
+        let mut reply = None;
+        let mut answer = Answer::Begin;
+        loop {
+            answer = match ticket.step(answer).await? {
+                Step::Establish(node) => {
+                    match ticket.unless_cut(session.establish(node, self)).await {
+                        None => Answer::Torn,
+                        Some(Err(failure)) => Answer::Failed(failure),
+                        Some(Ok(link)) => Answer::established(link),
+                    }
+                }
+                Step::Attempt(held) => match held.take::<S::Link>() {
+                    None => Answer::Failed(no_link()),
+                    Some(mut link) => {
+                        let step = request.attempt(session, &mut link, self);
+                        match ticket.unless_cut(step).await {
+                            None => Answer::Torn,
+                            Some(ended) => {
+                                held.put(link);
+                                Answer::of(ended, |made| {
+                                    reply = Some(made);
+                                    Answer::Replied
+                                })
+                            }
+                        }
+                    }
+                },
+                Step::CleanUp(held, why) => {
+                    let mut link = held.as_ref().and_then(|held| held.take::<S::Link>());
+                    let step = request.cleanup(session, link.as_deref_mut(), &why);
+                    match ticket.unless_cut(step).await {
+                        None => Answer::Torn,
+                        Some(resend) => {
+                            if let (Some(held), Some(link)) = (held, link) {
+                                held.put(link);
+                            }
+                            Answer::Cleaned(resend)
+                        }
+                    }
+                }
+                Step::Ask(held) => match held.take::<S::Link>() {
+                    None => Answer::Failed(no_link()),
+                    Some(mut link) => {
+                        match ticket.unless_cut(request.ask(session, &mut link)).await {
+                            None => Answer::Torn,
+                            Some(ended) => {
+                                held.put(link);
+                                Answer::of(ended, |outcome| match outcome {
+                                    Outcome::Happened(made) => {
+                                        reply = Some(made);
+                                        Answer::Happened
+                                    }
+                                    Outcome::NotDone => Answer::NotDone,
+                                    Outcome::Unknown => Answer::Unknown,
+                                })
+                            }
+                        }
+                    }
+                },
+                Step::Reply => {
+                    return reply.ok_or_else(|| {
+                        Exception::fault("the host says that there is a reply, and there is none")
+                    });
+                }
+                Step::GiveUp(exception) => return Err(exception),
+            };
+        }
+    }
+
+    /// Moves bytes inside the host, at most `limit` of them, and adds to `moved`, as it goes, what
+    /// `to` has accepted. No byte is in between when it has ended: what was not moved is still to
+    /// be read from `from`.
+    ///
+    /// # Cancel safety
+    ///
+    /// `moved` is right also when this is dropped, or torn down with its step.
+    pub async fn relay(
+        &self,
+        from: &mut impl AsStream,
+        to: &mut impl AsStream,
+        limit: Option<u64>,
+        moved: &mut u64,
+    ) -> RelayEnd {
+        let (from, to) = (from.as_stream(), to.as_stream());
+        from.forget_seen();
+        let number = host::relay(self.task, from.number(), to.number(), limit);
+        Relay::new(number, from.side(), to.side(), moved)
+            .end()
+            .await
+    }
+
+    /// Waits.
+    ///
+    /// # Panics
+    ///
+    /// When the host gives no timer: the task is over, it is polled on another thread, or it has
+    /// more timers than the host allows. Waiting for ever, or not at all, would hide that.
+    pub async fn sleep(&self, time: Duration) {
+        sleep(self.task, time).await;
+    }
+
+    /// `future`, if it ends in time. It is dropped when it does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Elapsed`]: the time was over first.
+    ///
+    /// # Panics
+    ///
+    /// As [`sleep`](Self::sleep).
+    pub async fn timeout<F: Future>(
+        &self,
+        time: Duration,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
+        let mut future = pin!(future);
+        let mut sleeping = self.sleeping(time);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            Pin::new(&mut sleeping).poll(cx).map(|()| Err(Elapsed))
+        })
+        .await
+    }
+
+    pub(crate) fn sleeping(&self, time: Duration) -> Sleeping {
+        Sleeping::new(self.task, time)
+    }
+
+    /// Waits until the director is stopping: the session should end at its next good moment.
+    pub async fn stopping(&self) {
+        std::future::poll_fn(|cx| host::poll_stopping(self.task, cx)).await;
+    }
+
+    /// Whether the director is stopping.
+    pub fn is_stopping(&self) -> bool {
+        let nobody = Context::from_waker(std::task::Waker::noop());
+        host::poll_stopping(self.task, &nobody).is_ready()
+    }
+
+    /// Time since a fixed start, by a clock that never goes back; virtual in the test kit.
+    pub fn now(&self) -> Duration {
+        host::now()
+    }
+
+    /// Time since 1970-01-01T00:00:00Z.
+    pub fn unix_time(&self) -> Duration {
+        host::unix_time()
+    }
+
+    /// Fills with random bytes; seeded in the test kit.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no randomness: bytes that only look random would end up in ids.
+    pub fn random(&self, into: &mut [u8]) {
+        assert!(host::random(into), "the host has no random bytes");
+    }
+}
+
+fn no_link() -> Failure {
+    Failure::new(
+        Kind::Lost,
+        "the link's state went with an earlier step that was dropped",
+    )
+}
+
+impl<S: Session> Chain<S> {
+    /// Ends the chain, and yields its session.
+    pub fn into_session(self) -> S {
+        let Self { number, session } = self;
+        host::chain_end(number);
+        session
+    }
+}
+
+impl<S: Session> Deref for Chain<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.session
+    }
+}
+
+impl<S: Session> DerefMut for Chain<S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.session
+    }
+}
+
+pub(crate) async fn sleep(task: u64, time: Duration) {
+    Sleeping::new(task, time).await;
+}
+
+/// A timer of the host's, made when it is first polled.
+pub(crate) struct Sleeping {
+    task: u64,
+    /// When it is over, by the host's clock.
+    until: Duration,
+    /// 0 before the first poll, and after the last.
+    number: u64,
+}
+
+impl Sleeping {
+    fn new(task: u64, time: Duration) -> Self {
+        Self {
+            task,
+            until: host::now().saturating_add(time),
+            number: 0,
+        }
+    }
+}
+
+impl Future for Sleeping {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.number == 0 {
+            let left = self.until.saturating_sub(host::now());
+            if left.is_zero() {
+                return Poll::Ready(());
+            }
+            self.number = host::timer(self.task, left);
+            assert!(
+                self.number != 0,
+                "the host gave no timer: the task is over, or has too many"
+            );
+        }
+        match host::timer_poll(self.number, cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(())) => panic!("the host lost a timer: the task is over"),
+        }
+    }
+}
+
+impl Drop for Sleeping {
+    fn drop(&mut self) {
+        if self.number != 0 {
+            host::timer_end(self.number);
+        }
+    }
+}
