@@ -207,10 +207,20 @@ impl Director {
         std::future::poll_fn(|cx| host::poll_stopping(self.task, cx)).await;
     }
 
+    /// `future`, or `None` when the director is stopping before it ends: for waits that may last as
+    /// long as the client likes.
+    pub async fn unless_stopping<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => host::poll_stopping(self.task, cx).map(|()| None),
+        })
+        .await
+    }
+
     /// Whether the director is stopping.
     pub fn is_stopping(&self) -> bool {
-        let nobody = Context::from_waker(std::task::Waker::noop());
-        host::poll_stopping(self.task, &nobody).is_ready()
+        host::is_stopping(self.task)
     }
 
     /// Time since a fixed start, by a clock that never goes back; virtual in the test kit.

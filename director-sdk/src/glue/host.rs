@@ -256,6 +256,11 @@ pub(crate) fn poll_stopping(task: u64, cx: &Context<'_>) -> Poll<()> {
     }
 }
 
+/// The same, asked without waiting: no waker, so nobody is woken.
+pub(crate) fn is_stopping(task: u64) -> bool {
+    call!(poll_stopping(task, std::ptr::null())) != Some(abi::PENDING)
+}
+
 /// A relay's number; 0 when it cannot be.
 pub(crate) fn relay(task: u64, from: u64, to: u64, limit: Option<u64>) -> u64 {
     let spec = abi::RelaySpec {

@@ -1,0 +1,231 @@
+//! Connections in memory: two pipes of bounded room each, and what can go wrong on them.
+
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+
+use super::exec::Chance;
+
+/// The peer has reset the connection.
+pub(super) const ECONNRESET: i32 = 104;
+/// Nobody reads any more.
+pub(super) const EPIPE: i32 = 32;
+
+/// What happens to a connection to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// The connection is reset; the node is well.
+    Reset,
+    /// The bytes end there, properly (a FIN); the node is well.
+    End,
+    /// The node falls silent as a whole, and answers no probe: it is declared down.
+    Silence,
+    /// This connection falls silent; the node answers probes, so the step is cut as stalled.
+    Stall,
+    /// From there on the bytes are others.
+    Garbage,
+    /// The node dies: its connections are reset, and it refuses new ones.
+    Kill,
+}
+
+impl Cut {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Reset,
+        Self::End,
+        Self::Silence,
+        Self::Stall,
+        Self::Garbage,
+        Self::Kill,
+    ];
+}
+
+/// The way of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From the host to the node or the client.
+    Out,
+    /// From the node or the client to the host.
+    In,
+}
+
+impl Way {
+    pub(super) fn back(self) -> Self {
+        match self {
+            Self::Out => Self::In,
+            Self::In => Self::Out,
+        }
+    }
+
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Out => 0,
+            Self::In => 1,
+        }
+    }
+}
+
+/// One direction.
+pub(super) struct Pipe {
+    bytes: VecDeque<u8>,
+    room: usize,
+    /// The most that one read or write moves.
+    piece: usize,
+    /// Bytes that were written so far.
+    pub(super) passed: u64,
+    ended: bool,
+    broken: Option<i32>,
+    stuck: bool,
+    noise: Option<Chance>,
+    /// How many bytes may still pass before the fault.
+    pub(super) fault_at: Option<u64>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Pipe {
+    pub(super) fn new(room: usize, piece: usize) -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            room: room.max(1),
+            piece: piece.max(1),
+            passed: 0,
+            ended: false,
+            broken: None,
+            stuck: false,
+            noise: None,
+            fault_at: None,
+            reader: None,
+            writer: None,
+        }
+    }
+
+    /// Takes bytes in; how many.
+    pub(super) fn write(&mut self, pieces: &[&[u8]], waker: &Waker) -> Poll<Result<usize, i32>> {
+        if let Some(code) = self.broken {
+            return Poll::Ready(Err(code));
+        }
+        if self.ended {
+            return Poll::Ready(Err(EPIPE));
+        }
+        let offered: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let until_fault = self
+            .fault_at
+            .map_or(usize::MAX, |at| (at - self.passed) as usize);
+        let room = self.room.saturating_sub(self.bytes.len());
+        let n = offered.min(room).min(self.piece).min(until_fault);
+        if n == 0 && offered > 0 {
+            self.writer = Some(waker.clone());
+            return Poll::Pending;
+        }
+        let noise = &mut self.noise;
+        let bytes = pieces.iter().flat_map(|piece| piece.iter()).take(n);
+        self.bytes.extend(bytes.map(|byte| match noise {
+            // Another byte, never the same: garbage that happens to be right proves nothing.
+            Some(chance) => byte ^ (1 + chance.below(255)) as u8,
+            None => *byte,
+        }));
+        self.passed += n as u64;
+        wake(&mut self.reader);
+        Poll::Ready(Ok(n))
+    }
+
+    /// Moves bytes to the end of `into`; 0 at the end.
+    pub(super) fn read(
+        &mut self,
+        into: &mut Vec<u8>,
+        most: usize,
+        waker: &Waker,
+    ) -> Poll<Result<usize, i32>> {
+        let n = self.bytes.len().min(most).min(self.piece);
+        if !self.stuck {
+            if n > 0 {
+                into.extend(self.bytes.drain(..n));
+                wake(&mut self.writer);
+                return Poll::Ready(Ok(n));
+            }
+            if let Some(code) = self.broken {
+                return Poll::Ready(Err(code));
+            }
+            if self.ended {
+                return Poll::Ready(Ok(0));
+            }
+        }
+        self.reader = Some(waker.clone());
+        Poll::Pending
+    }
+
+    /// Whether the writer's end has come, and nothing is left to read.
+    pub(super) fn is_over(&self) -> bool {
+        self.bytes.is_empty() && (self.ended || self.broken.is_some())
+    }
+
+    /// Whether a reader would find something: bytes, an end, an error.
+    pub(super) fn has_news(&self) -> bool {
+        !self.bytes.is_empty() || self.ended || self.broken.is_some()
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Whether a writer waits for room.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.wake_both();
+    }
+
+    pub(super) fn break_with(&mut self, code: i32) {
+        self.broken.get_or_insert(code);
+        self.wake_both();
+    }
+
+    pub(super) fn stick(&mut self) {
+        self.stuck = true;
+    }
+
+    pub(super) fn garble(&mut self, chance: Chance) {
+        self.noise = Some(chance);
+    }
+
+    pub(super) fn wake_both(&mut self) {
+        wake(&mut self.reader);
+        wake(&mut self.writer);
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// A connection between the host and a client or a node.
+pub(super) struct Connection {
+    /// The node it leads to; `None` for a client's.
+    pub(super) node: Option<u32>,
+    pub(super) pipes: [Pipe; 2],
+    /// What happens when [`Pipe::fault_at`] is reached.
+    pub(super) cut: Option<Cut>,
+}
+
+impl Connection {
+    pub(super) fn pipe(&mut self, way: Way) -> &mut Pipe {
+        &mut self.pipes[way.index()]
+    }
+
+    pub(super) fn reset(&mut self) {
+        for pipe in &mut self.pipes {
+            pipe.break_with(ECONNRESET);
+        }
+    }
+
+    pub(super) fn stick(&mut self) {
+        for pipe in &mut self.pipes {
+            pipe.stick();
+        }
+    }
+}
