@@ -7,9 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod cargo;
+pub mod director;
 pub mod folder;
+pub mod group;
 pub mod http;
 pub mod licence;
+pub mod network;
 pub mod process;
 pub mod programs;
 pub mod source;

@@ -8,16 +8,26 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// When a folder cannot be read.
 pub fn rust_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = files(folder)?;
+    files.retain(|path| path.extension().is_some_and(|e| e == "rs"));
+    Ok(files)
+}
+
+/// All files below `folder`, likewise.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default();
-            if path.is_dir() && name != "target" && name != "node_modules" {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            if !path.is_dir() {
                 files.push(path);
+            } else if name != "target" && name != "node_modules" {
+                folders.push(path);
             }
         }
     }
