@@ -1,0 +1,334 @@
+//! What a run showed, as a table and as JSON, and whether it kept the promises.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::check::{self, Violation};
+use super::gaps::{self, Gap, Gaps};
+use super::history;
+use super::plan::{End, Kind};
+use super::run::{Outcome, Settings};
+
+/// What the gaps are held against, at the 99th percentile.
+#[derive(Debug, Clone, Copy)]
+pub struct Bars {
+    /// After a kill.
+    pub kill: Duration,
+    /// After a silent death.
+    pub silent: Duration,
+}
+
+/// A judged run.
+#[derive(Debug)]
+pub struct Report {
+    settings: Settings,
+    outcome: Outcome,
+    violations: Vec<Violation>,
+    gaps: Gaps,
+    rows: Vec<Row>,
+    /// What was not kept; empty for a good run.
+    pub failures: Vec<String>,
+}
+
+/// The gaps of one kind of death.
+#[derive(Debug)]
+struct Row {
+    what: &'static str,
+    bar: Duration,
+    gaps: Vec<Gap>,
+}
+
+impl Report {
+    /// Judges a run.
+    #[must_use]
+    pub fn new(settings: Settings, outcome: Outcome, bars: Bars) -> Self {
+        let violations = check::check(&outcome.history);
+        let gaps = gaps::measure(&outcome.history, &outcome.faults);
+        let of = |silent: bool| {
+            gaps.gaps
+                .iter()
+                .filter(|g| g.kind.is_silent() == silent)
+                .copied()
+                .collect()
+        };
+        let rows = vec![
+            Row {
+                what: "kill",
+                bar: bars.kill,
+                gaps: of(false),
+            },
+            Row {
+                what: "silent death",
+                bar: bars.silent,
+                gaps: of(true),
+            },
+        ];
+        let mut report = Self {
+            settings,
+            outcome,
+            violations,
+            gaps,
+            rows,
+            failures: Vec::new(),
+        };
+        report.failures = report.judge();
+        report
+    }
+
+    /// What is taken off a gap: a message may wait for its propagation. Not at 20 ms and below.
+    fn allowance(&self) -> Duration {
+        let interval = self.settings.interval;
+        if interval > Duration::from_millis(20) {
+            interval
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn judge(&self) -> Vec<String> {
+        let mut failures = Vec::new();
+        for kind in Violation::KINDS {
+            let count = self.count(kind);
+            if count > 0 {
+                failures.push(format!("{kind}: {count}"));
+            }
+        }
+        for row in &self.rows {
+            let never = row.gaps.iter().filter(|gap| gap.new.is_none()).count();
+            if never > 0 {
+                failures.push(format!(
+                    "{}: {never} readers were shown nothing new after it",
+                    row.what
+                ));
+            }
+            if let Some(p99) = self.percentile(row, 0.99).filter(|p99| *p99 > row.bar) {
+                failures.push(format!(
+                    "{}: gap p99 {} above {}",
+                    row.what,
+                    show(p99),
+                    show(row.bar)
+                ));
+            }
+        }
+        let faults = self.outcome.faults.len();
+        if self.gaps.hits < faults {
+            failures.push(format!(
+                "only {} of {faults} faults hit a reader",
+                self.gaps.hits
+            ));
+        }
+        if self.gaps.in_mid_answer * 2 < faults {
+            let count = self.gaps.in_mid_answer;
+            failures.push(format!(
+                "only {count} of {faults} faults came in mid-answer, half are due"
+            ));
+        }
+        for (number, (before, after)) in self.outcome.rest.iter().enumerate() {
+            if before != after {
+                failures.push(format!(
+                    "director {number} at rest: {before:?} before, {after:?} after"
+                ));
+            }
+        }
+        failures
+    }
+
+    fn count(&self, kind: &str) -> usize {
+        self.violations
+            .iter()
+            .filter(|violation| violation.kind() == kind)
+            .count()
+    }
+
+    fn percentile(&self, row: &Row, share: f64) -> Option<Duration> {
+        let new = row.gaps.iter().filter_map(|gap| gap.new);
+        let mut gaps: Vec<Duration> = new
+            .map(|gap| gap.saturating_sub(self.allowance()))
+            .collect();
+        gaps::percentile(&mut gaps, share)
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        let history = &self.outcome.history;
+        let acknowledged = history
+            .posts
+            .iter()
+            .filter(|post| matches!(post.outcome, history::Outcome::Acknowledged(_)))
+            .count();
+        let shown: usize = history.readers.iter().map(|r| r.deliveries.len()).sum();
+        let connections: usize = history.readers.iter().map(|r| r.opened.len()).sum();
+        line(&mut out, "seed", &self.settings.seed.to_string());
+        line(&mut out, "interval", &show(self.settings.interval));
+        if !self.settings.without.is_empty() {
+            line(&mut out, "switched off", &self.settings.without.join(", "));
+        }
+        line(
+            &mut out,
+            "took",
+            &format!("{:.0} s", self.outcome.took.as_secs_f64()),
+        );
+        line(
+            &mut out,
+            "messages sent / acknowledged",
+            &format!("{} / {acknowledged}", history.posts.len()),
+        );
+        line(
+            &mut out,
+            "deliveries / read connections",
+            &format!("{shown} / {connections}"),
+        );
+        for kind in [Kind::Kill, Kind::RefusedRestart, Kind::Stop, Kind::Drop] {
+            let count = self
+                .outcome
+                .faults
+                .iter()
+                .filter(|f| f.planned.kind == kind)
+                .count();
+            if count > 0 {
+                line(&mut out, kind.name(), &count.to_string());
+            }
+        }
+        let wiped = self
+            .outcome
+            .faults
+            .iter()
+            .filter(|f| f.planned.end == End::RestartWithoutDisk)
+            .count();
+        let back = self
+            .outcome
+            .faults
+            .iter()
+            .filter(|f| f.deaths_before > 0 && !f.hit.is_empty())
+            .count();
+        line(&mut out, "data directories removed", &wiped.to_string());
+        line(
+            &mut out,
+            "hit on a node that had come back",
+            &back.to_string(),
+        );
+        line(
+            &mut out,
+            "hit in mid-answer",
+            &format!(
+                "{} of {}",
+                self.gaps.in_mid_answer,
+                self.outcome.faults.len()
+            ),
+        );
+        for row in self.rows.iter().filter(|row| !row.gaps.is_empty()) {
+            self.gap_lines(&mut out, row);
+        }
+        line(
+            &mut out,
+            "longest token",
+            &history.longest_token.to_string(),
+        );
+        line(
+            &mut out,
+            "releases after a second",
+            &history.releases.to_string(),
+        );
+        for (number, (before, after)) in self.outcome.rest.iter().enumerate() {
+            let what = format!("director {number}: descriptors, in flight");
+            let counts = format!("{}, {}", before.descriptors, before.in_flight);
+            line(
+                &mut out,
+                &what,
+                &format!("{counts} -> {}, {}", after.descriptors, after.in_flight),
+            );
+        }
+        for kind in Violation::KINDS {
+            line(&mut out, kind, &self.count(kind).to_string());
+        }
+        for violation in self.violations.iter().take(20) {
+            let _infallible = writeln!(out, "  {violation}");
+        }
+        out
+    }
+
+    fn gap_lines(&self, out: &mut String, row: &Row) {
+        let figure = |share| {
+            self.percentile(row, share)
+                .map_or_else(|| "-".to_owned(), show)
+        };
+        let new = format!(
+            "p50 {}  p99 {}  max {}",
+            figure(0.5),
+            figure(0.99),
+            figure(1.0)
+        );
+        let count = row.gaps.len();
+        line(
+            out,
+            &format!("gap after a {} ({count})", row.what),
+            &format!("{new}  (bar: p99 {})", show(row.bar)),
+        );
+        let mut any: Vec<Duration> = row.gaps.iter().filter_map(|gap| gap.any).collect();
+        let mut figure =
+            |share| gaps::percentile(&mut any, share).map_or_else(|| "-".to_owned(), show);
+        let any = format!(
+            "p50 {}  p99 {}  max {}",
+            figure(0.5),
+            figure(0.99),
+            figure(1.0)
+        );
+        line(out, "  to any message, nothing taken off", &any);
+    }
+
+    /// The same for programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let history = &self.outcome.history;
+        let ms = |d: Duration| d.as_secs_f64() * 1000.0;
+        let rows = self.rows.iter().map(|row| {
+            let any = |share| {
+                let mut any: Vec<Duration> = row.gaps.iter().filter_map(|gap| gap.any).collect();
+                gaps::percentile(&mut any, share).map(ms)
+            };
+            let new = |share| self.percentile(row, share).map(ms);
+            json!({
+                "death": row.what, "count": row.gaps.len(), "bar_ms": ms(row.bar),
+                "new_ms": { "p50": new(0.5), "p99": new(0.99), "max": new(1.0) },
+                "any_ms": { "p50": any(0.5), "p99": any(0.99), "max": any(1.0) },
+            })
+        });
+        let violations: serde_json::Map<String, Value> = Violation::KINDS
+            .iter()
+            .map(|kind| ((*kind).to_owned(), json!(self.count(kind))))
+            .collect();
+        let examples: Vec<String> = self
+            .violations
+            .iter()
+            .take(100)
+            .map(ToString::to_string)
+            .collect();
+        json!({
+            "seed": self.settings.seed,
+            "interval_ms": ms(self.settings.interval),
+            "without": self.settings.without,
+            "took_s": self.outcome.took.as_secs_f64(),
+            "sent": history.posts.len(),
+            "faults": self.outcome.faults.len(),
+            "hit_in_mid_answer": self.gaps.in_mid_answer,
+            "gaps": rows.collect::<Vec<_>>(),
+            "longest_token": history.longest_token,
+            "releases": history.releases,
+            "violations": violations,
+            "examples": examples,
+            "failures": self.failures,
+        })
+    }
+}
+
+fn line(out: &mut String, what: &str, value: &str) {
+    let _infallible = writeln!(out, "{what:<36} {value}");
+}
+
+fn show(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
+}

@@ -1,0 +1,5 @@
+//! Failover runs with their checker.
+
+#![forbid(unsafe_code)]
+
+pub mod failover;
