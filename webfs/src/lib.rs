@@ -9,6 +9,7 @@ pub mod core;
 pub mod cursor;
 pub mod entry;
 pub mod letter;
+pub mod log;
 pub mod path;
 pub mod server;
 pub mod stream;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::core::Rules;
 use crate::letter::ServerId;
 
 /// One server's settings.
@@ -25,6 +26,8 @@ pub struct ServerConfig {
     pub alone: bool,
     /// Bounds.
     pub limits: Limits,
+    /// Which rules hold: all, but where a test shows that a checker finds what a rule is there for.
+    pub rules: Rules,
 }
 
 /// What an acknowledgement waits for.
@@ -44,8 +47,7 @@ pub struct Limits {
     pub append: usize,
     /// Bytes of recent entries kept in memory; older ones are read from the log. 64 MiB by default.
     pub memory: usize,
-    /// Bytes of one log segment, set aside on the disk ahead of need. 16 MiB by default; less is taken
-    /// when the disk has less.
+    /// Bytes of one log segment, set aside on the disk ahead of need. 16 MiB by default.
     pub segment: u64,
 }
 
@@ -77,6 +79,7 @@ impl ServerConfig {
             durability: Durability::Disk,
             alone: false,
             limits: Limits::default(),
+            rules: Rules::default(),
         }
     }
 }
