@@ -5,9 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod client;
 pub mod core;
 pub mod cursor;
 pub mod entry;
+pub mod http;
 pub mod letter;
 pub mod log;
 pub mod path;
