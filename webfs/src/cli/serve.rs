@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use crate::core::Rules;
 use crate::http::{self, Settings};
 use crate::letter::ServerId;
 use crate::server::{Durability, Fatal, Owner, Server, ServerConfig};
@@ -55,6 +56,23 @@ pub struct Serve {
     /// End when standard input does: a program that starts servers takes them with it, however it ends
     #[arg(long)]
     until_stdin_closes: bool,
+    /// Switch a rule off, to show that a checker finds the fault that the rule is there for
+    #[arg(
+        long,
+        value_name = "RULE",
+        value_enum,
+        value_delimiter = ',',
+        hide = true
+    )]
+    without: Vec<RuleArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RuleArg {
+    /// An entry is not delivered to a reader whose cursor covers any of its names.
+    Names,
+    /// A start leaps over every index that may have been used.
+    Leap,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -75,6 +93,12 @@ impl Serve {
             max_body: config.limits.append,
             ..Settings::default()
         };
+        for rule in &self.without {
+            tracing::warn!(
+                ?rule,
+                "a rule is switched off: messages may be lost, or shown twice"
+            );
+        }
         let ending = Ending::watch(self.until_stdin_closes)?;
         let (server, owner) = Server::start(config)
             .await
@@ -109,6 +133,11 @@ impl Serve {
                 DurabilityArg::Memory => Durability::Memory,
             },
             alone: self.alone,
+            rules: Rules {
+                names: !self.without.contains(&RuleArg::Names),
+                leap: !self.without.contains(&RuleArg::Leap),
+                ..Rules::default()
+            },
             ..ServerConfig::new(self.id, listen, &self.data)
         }
     }

@@ -37,6 +37,7 @@ names! {
     WAS = "webfs-was";
     RELEASED = "webfs-released";
     ENTRIES = "webfs-entries";
+    OUTCOME = "webfs-outcome";
 
     RESOURCE_POLICY = "cross-origin-resource-policy";
 }
@@ -50,4 +51,4 @@ pub(crate) const ALLOWED: &str = "content-type, if-none-match, stream-seq, strea
 pub(crate) const EXPOSED: &str = "etag, location, retry-after, stream-next-offset, \
     stream-up-to-date, stream-cursor, stream-closed, stream-sse-data-encoding, stream-server, \
     stream-stable-offset, stream-entry, producer-epoch, producer-seq, producer-expected-seq, \
-    producer-received-seq, webfs-released, webfs-entries";
+    producer-received-seq, webfs-released, webfs-entries, webfs-outcome";

@@ -128,7 +128,15 @@ impl Reply {
     fn retry_after(self, not_ready: &NotReady) -> Self {
         let wait = not_ready.retry_after();
         let up = u64::from(wait.subsec_nanos() > 0);
-        self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs() + up))
+        let reply = self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs() + up));
+        match not_ready {
+            // A write may have happened.
+            NotReady::Stopping => reply.with(names::OUTCOME, HeaderValue::from_static("unknown")),
+            NotReady::Joining { .. }
+            | NotReady::Behind { .. }
+            | NotReady::ProducerGap { .. }
+            | NotReady::Busy => reply,
+        }
     }
 
     /// The answer, with what every answer carries.
@@ -197,9 +205,11 @@ mod tests {
     #[test]
     fn not_now_says_when() {
         for (not_ready, seconds) in [(NotReady::Busy, "1"), (NotReady::Stopping, "1")] {
+            let is_unknown = not_ready == NotReady::Stopping;
             let reply = Reply::failure(&Refusal::from(not_ready).into());
             assert_eq!(reply.0.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(reply.headers()[RETRY_AFTER], seconds);
+            assert_eq!(reply.headers().contains_key(names::OUTCOME), is_unknown);
         }
     }
 
