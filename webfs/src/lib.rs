@@ -16,6 +16,7 @@ pub mod log;
 pub mod path;
 pub mod server;
 pub mod stream;
+pub mod wire;
 
 /// `Upgrade` token of the protocol between servers, asked for at [`PEER_PATH`].
 pub const PEER_PROTOCOL: &str = "webfs-peer/1";

@@ -154,7 +154,7 @@ impl Entry {
         if bytes.len() > MAX_ENTRY {
             return Err(BadEntry::TooLarge(bytes.len()));
         }
-        let mut from = Reader { bytes, at: 0 };
+        let mut from = Reader::new(bytes);
         let [version, kind] = from.array()?;
         if version != VERSION {
             return Err(BadEntry::Version(version));
@@ -165,10 +165,10 @@ impl Entry {
             return Err(BadEntry::Flags(flags));
         }
         let entry = Self {
-            generation: u32::from_le_bytes(from.array()?),
+            generation: from.u32()?,
             before: from.u64()?,
             accepted_at: from.u64()?,
-            count: u32::from_le_bytes(from.array()?),
+            count: from.u32()?,
             kind,
             name: from.name()?,
             path: from.parsed::<StreamPath>("the path")?,
@@ -179,10 +179,8 @@ impl Entry {
             was: from.was()?,
             payload: from.payload()?,
         };
-        match from.bytes.len() - from.at {
-            0 => entry.check().map(|()| entry),
-            more => Err(BadEntry::Long(more)),
-        }
+        from.end()?;
+        entry.check().map(|()| entry)
     }
 }
 
@@ -196,24 +194,41 @@ fn check_producer(producer: &Producer) -> Result<(), BadEntry> {
     }
 }
 
-fn put_name(to: &mut Vec<u8>, name: Name) {
+pub(crate) fn put_name(to: &mut Vec<u8>, name: Name) {
     put_text(to, &name.letter.to_string());
     to.extend(name.index.to_le_bytes());
 }
 
 /// Every text here is bounded to at most 256 bytes by its type, so two bytes hold its length.
-fn put_text(to: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(to: &mut Vec<u8>, text: &str) {
     to.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());
     to.extend_from_slice(text.as_bytes());
 }
 
-struct Reader<'a> {
+/// Takes fields off the front of bytes from outside, each only as far as they reach.
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], BadEntry> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Nothing may be left.
+    pub(crate) fn end(&self) -> Result<(), BadEntry> {
+        match self.bytes.len() - self.at {
+            0 => Ok(()),
+            more => Err(BadEntry::Long(more)),
+        }
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], BadEntry> {
         let short = BadEntry::Short {
             at: self.bytes.len(),
             need: (self.at + len).saturating_sub(self.bytes.len()),
@@ -223,23 +238,23 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadEntry> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], BadEntry> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
-    fn u64(&mut self) -> Result<u64, BadEntry> {
+    pub(crate) fn u64(&mut self) -> Result<u64, BadEntry> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self, what: &'static str) -> Result<&'a str, BadEntry> {
+    pub(crate) fn text(&mut self, what: &'static str) -> Result<&'a str, BadEntry> {
         let len = u16::from_le_bytes(self.array()?);
         let bytes = self.take(usize::from(len))?;
         std::str::from_utf8(bytes).map_err(|_| BadEntry::Text(what))
     }
 
-    fn parsed<T>(&mut self, what: &'static str) -> Result<T, BadEntry>
+    pub(crate) fn parsed<T>(&mut self, what: &'static str) -> Result<T, BadEntry>
     where
         T: FromStr,
         BadEntry: From<T::Err>,
@@ -247,7 +262,7 @@ impl<'a> Reader<'a> {
         Ok(self.text(what)?.parse()?)
     }
 
-    fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         there: u16,
         read: impl FnOnce(&mut Self) -> Result<T, BadEntry>,
@@ -255,7 +270,11 @@ impl<'a> Reader<'a> {
         (there != 0).then(|| read(self)).transpose()
     }
 
-    fn name(&mut self) -> Result<Name, BadEntry> {
+    pub(crate) fn u32(&mut self) -> Result<u32, BadEntry> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn name(&mut self) -> Result<Name, BadEntry> {
         let letter: Letter = self.parsed("a letter")?;
         Ok(letter.name(self.u64()?))
     }
@@ -288,7 +307,7 @@ impl<'a> Reader<'a> {
     }
 
     fn payload(&mut self) -> Result<Bytes, BadEntry> {
-        let len = u32::from_le_bytes(self.array()?) as usize;
+        let len = self.u32()? as usize;
         if len > MAX_PAYLOAD {
             return Err(BadEntry::Payload(len));
         }

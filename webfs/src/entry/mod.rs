@@ -14,6 +14,7 @@ use crate::server::{Append, Limits};
 use crate::stream::{ContentType, Producer, RequestId, StreamSeq};
 
 pub use code::BadEntry;
+pub(crate) use code::{Reader, put_name, put_text};
 
 /// The version of the spelling, its first byte. Another one is refused.
 pub const VERSION: u8 = 1;
@@ -141,4 +142,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

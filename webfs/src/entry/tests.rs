@@ -53,7 +53,7 @@ pub(crate) fn any_entry() -> impl Strategy<Value = Entry> {
     })
 }
 
-fn any_name() -> impl Strategy<Value = Name> {
+pub(crate) fn any_name() -> impl Strategy<Value = Name> {
     let letter = "[a-z]{1,5}([1-9][0-9]{0,2})?".prop_map(|text| text.parse::<Letter>().unwrap());
     (letter, 1..=MAX_INDEX).prop_map(|(letter, index)| letter.name(index))
 }
@@ -100,7 +100,7 @@ proptest! {
     }
 }
 
-fn small() -> Entry {
+pub(crate) fn small() -> Entry {
     Entry {
         path: "rooms/lobby".parse().unwrap(),
         generation: 0,
