@@ -110,6 +110,12 @@ impl ContentType {
         Self("application/json".into())
     }
 
+    /// What a stream holds whose creator did not say.
+    #[must_use]
+    pub fn octets() -> Self {
+        Self("application/octet-stream".into())
+    }
+
     /// The type as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -257,7 +257,12 @@ pub enum Answer {
 pub enum Output {
     /// Append to the log. The n-th one logged since the log began, recovered ones included, has
     /// sequence n, from 1; [`super::Core::durable`] speaks of these.
-    Log(Entry),
+    Log {
+        /// The entry.
+        entry: Entry,
+        /// Its payload, empty in `entry`, is that of the entry at this place: the driver copies it.
+        copy: Option<Place>,
+    },
     /// Send to a peer, after everything sent to it before.
     Send {
         /// To whom.

@@ -14,12 +14,13 @@ pub struct Follow {
     pub(super) generation: u32,
     /// The cursor that the reader came with: it tells names that `at` has run past.
     pub(super) from: Cut,
-    /// What the reader covers now; superseded letters folded.
+    /// What the reader covers now, with what that covers unspoken.
     pub(super) at: Cut,
     /// Every entry before this position of the replica is covered by `at`.
     pub(super) position: usize,
     /// When this server began to wait for entries that the reader has seen and it has not.
     pub(super) behind_since: Option<Duration>,
+    pub(super) next: Cursor,
     pub(super) stable: Cursor,
     pub(super) up_to_date: bool,
 }
@@ -27,11 +28,8 @@ pub struct Follow {
 impl Follow {
     /// `Stream-Next-Offset`.
     #[must_use]
-    pub fn next(&self) -> Cursor {
-        Cursor {
-            generation: self.generation,
-            cut: self.at.clone(),
-        }
+    pub fn next(&self) -> &Cursor {
+        &self.next
     }
 
     /// `Stream-Stable-Offset`.
@@ -60,6 +58,4 @@ pub struct Step {
     pub reading: Option<Reading>,
     /// Where the read stands after it, delivered or not.
     pub follow: Follow,
-    /// Ask again at this time at the latest, even without a wake.
-    pub again: Option<Duration>,
 }

@@ -13,9 +13,27 @@
 
 mod api;
 mod follow;
+mod join;
+mod names;
+mod peers;
+mod pick;
+mod producers;
+mod read;
+mod replica;
+mod room;
+mod ship;
+mod stable;
+mod state;
+mod view;
+mod waits;
+mod write;
 
 pub use api::{
     Answer, Hello, Message, Now, Output, Payload, PeerIndex, Picked, Place, Reading, Recovered,
     Rules, Settings, Shipped, StreamCut, Ticket,
 };
 pub use follow::{Follow, Step};
+pub use state::Core;
+
+#[cfg(test)]
+mod tests;

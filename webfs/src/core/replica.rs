@@ -1,0 +1,262 @@
+//! One stream generation's entries in the order in which this server applied them.
+//!
+//! A [`Replica`] keeps, beside the entries, one list of positions per letter. Indices of a letter rise
+//! along it, so the place of a name, the cut at a position and the first entry that a cut does not
+//! cover are found by halving those lists: no table of cuts is kept, and nothing is scanned.
+//!
+//! **Fitting.** An entry goes in only behind the entry that it names as the one before it, so a replica
+//! holds a prefix of each origin log. Where a letter leapt, the prefix has a *hole*: names inside it are
+//! void, though a member may hold entries under them (it got them before their server lost them).
+//!
+//! **Succession.** The first entry of `a1` names the last index of the lineage that its server knew; the
+//! letter meant is the newest one of the lineage that begins at or before that index. A cut with `a1` in
+//! it covers `a` up to there unspoken ([`Replica::expand`], [`Replica::fold`]).
+
+use super::api::Place;
+use crate::cursor::Cut;
+use crate::entry::Entry;
+use crate::letter::{Letter, Name, ServerId};
+
+/// An entry where it is held.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The entry; its payload is empty when `evicted`.
+    pub(super) entry: Entry,
+    /// Length of the payload.
+    pub(super) len: u32,
+    /// Where the log has it, once known.
+    pub(super) place: Option<Place>,
+    /// The payload was given up to the log.
+    pub(super) evicted: bool,
+    /// Its sequence in the log.
+    pub(super) sequence: u64,
+    /// The group of its names, when it has several.
+    pub(super) names: Option<u32>,
+}
+
+/// Whether and how an entry goes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It is the next of its letter.
+    Next,
+    /// Its index is covered already.
+    Known,
+    /// Something before it is missing.
+    Gap,
+}
+
+/// One letter's part.
+#[derive(Debug, Default)]
+struct Origin {
+    /// Positions of its entries, rising.
+    positions: Vec<usize>,
+    /// Its first and its last index here.
+    first: u64,
+    last: u64,
+    /// Indices strictly between the two of a pair were never given out, or are lost.
+    holes: Vec<(u64, u64)>,
+    /// The last name of the letter before that its first entry knew.
+    succeeds: Option<Name>,
+}
+
+/// The entries of one stream generation, in the order in which they were applied here.
+#[derive(Debug, Default)]
+pub(super) struct Replica {
+    held: Vec<Held>,
+    /// Sorted by letter.
+    origins: Vec<(Letter, Origin)>,
+    succession: bool,
+}
+
+impl Replica {
+    /// How many entries it holds.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The entry at a position.
+    pub(super) fn get(&self, position: usize) -> Option<&Held> {
+        self.held.get(position)
+    }
+
+    /// The entry at a position.
+    pub(super) fn get_mut(&mut self, position: usize) -> Option<&mut Held> {
+        self.held.get_mut(position)
+    }
+
+    /// Where an entry is, by its name.
+    pub(super) fn find(&self, name: Name) -> Option<usize> {
+        let origin = self.origin(name.letter)?;
+        let at = origin
+            .positions
+            .binary_search_by_key(&name.index, |&p| self.index_at(p))
+            .ok()?;
+        origin.positions.get(at).copied()
+    }
+
+    /// The last name of a lineage.
+    pub(super) fn top(&self, id: ServerId) -> Option<Name> {
+        let end = self.origins.partition_point(|(letter, _)| letter.id <= id);
+        let (letter, origin) = self.origins.get(end.checked_sub(1)?)?;
+        (letter.id == id).then(|| letter.name(origin.last))
+    }
+
+    /// Whether an entry goes in next.
+    pub(super) fn fits(&self, name: Name, before: u64) -> Fit {
+        if let Some(origin) = self.origin(name.letter) {
+            return match origin.last {
+                last if last >= name.index => Fit::Known,
+                last if last >= before => Fit::Next,
+                _ => Fit::Gap,
+            };
+        }
+        match self.predecessor(name.letter, before) {
+            Some(_) => Fit::Next,
+            None if before == 0 => Fit::Next,
+            None => Fit::Gap,
+        }
+    }
+
+    /// Puts an entry in, whether it fits or not; the caller has asked. Gives its position.
+    pub(super) fn push(&mut self, held: Held) -> usize {
+        let position = self.held.len();
+        let (name, before) = (held.entry.name, held.entry.before);
+        self.held.push(held);
+        let at = match self.search(name.letter) {
+            Ok(at) => at,
+            Err(at) => {
+                let succeeds = self.predecessor(name.letter, before);
+                self.succession |= succeeds.is_some();
+                let origin = Origin {
+                    first: name.index,
+                    succeeds,
+                    ..Origin::default()
+                };
+                self.origins.insert(at, (name.letter, origin));
+                at
+            }
+        };
+        if let Some((_, origin)) = self.origins.get_mut(at) {
+            origin.positions.push(position);
+            origin.last = name.index;
+            if before + 1 < name.index {
+                origin.holes.push((before, name.index));
+            }
+        }
+        position
+    }
+
+    /// Entries held under names that a hole would make void, in their order.
+    pub(super) fn inside(&self, letter: Letter, before: u64, index: u64) -> Vec<usize> {
+        let Some(origin) = self.origin(letter) else {
+            return Vec::new();
+        };
+        let from = origin
+            .positions
+            .partition_point(|&p| self.index_at(p) <= before);
+        let rest = origin.positions.get(from..).unwrap_or_default();
+        rest.iter()
+            .copied()
+            .take_while(|&p| self.index_at(p) < index)
+            .collect()
+    }
+
+    /// Whether a name lies in a hole that a cut with `seen` for its letter has passed: then the cut
+    /// says nothing about it.
+    pub(super) fn is_void(&self, name: Name, seen: u64) -> bool {
+        let Some(origin) = self.origin(name.letter) else {
+            return false;
+        };
+        let after = origin
+            .holes
+            .partition_point(|&(_, index)| index <= name.index);
+        match origin.holes.get(after) {
+            Some(&(before, index)) => before < name.index && index <= seen,
+            None => false,
+        }
+    }
+
+    /// All that the first `len` entries cover.
+    pub(super) fn cut(&self, len: usize) -> Cut {
+        let last = |origin: &Origin| {
+            let count = origin.positions.partition_point(|&p| p < len);
+            let at = *origin.positions.get(count.checked_sub(1)?)?;
+            Some(self.index_at(at))
+        };
+        self.origins
+            .iter()
+            .filter_map(|(letter, origin)| Some(letter.name(last(origin)?)))
+            .collect()
+    }
+
+    /// The position of the first entry that an expanded cut does not cover; the number of entries when
+    /// it covers all.
+    pub(super) fn position(&self, cut: &Cut) -> usize {
+        let first = |(letter, origin): &(Letter, Origin)| {
+            let seen = cut.get(*letter);
+            if origin.last <= seen {
+                return None;
+            }
+            let at = origin
+                .positions
+                .partition_point(|&p| self.index_at(p) <= seen);
+            origin.positions.get(at).copied()
+        };
+        self.origins
+            .iter()
+            .filter_map(first)
+            .min()
+            .unwrap_or(self.held.len())
+    }
+
+    /// Spells out what a cut covers unspoken.
+    pub(super) fn expand(&self, cut: &mut Cut) {
+        if !self.succession {
+            return;
+        }
+        for (letter, origin) in self.origins.iter().rev() {
+            if let Some(name) = origin.succeeds
+                && cut.get(*letter) >= origin.first
+            {
+                cut.raise(name);
+            }
+        }
+    }
+
+    /// Leaves out what a cut covers unspoken; the inverse of [`Replica::expand`].
+    pub(super) fn fold(&self, cut: &mut Cut) {
+        if !self.succession {
+            return;
+        }
+        for (letter, origin) in &self.origins {
+            if let Some(name) = origin.succeeds
+                && cut.get(*letter) >= origin.first
+                && cut.get(name.letter) <= name.index
+            {
+                cut.fold(name.letter);
+            }
+        }
+    }
+
+    fn predecessor(&self, letter: Letter, before: u64) -> Option<Name> {
+        let older = |(other, origin): &&(Letter, Origin)| {
+            other.id == letter.id && other.number < letter.number && origin.first <= before
+        };
+        let (other, origin) = self.origins.iter().rev().find(older)?;
+        (before > 0 && origin.last >= before).then(|| other.name(before))
+    }
+
+    fn index_at(&self, position: usize) -> u64 {
+        self.held.get(position).map_or(0, |h| h.entry.name.index)
+    }
+
+    fn origin(&self, letter: Letter) -> Option<&Origin> {
+        let at = self.search(letter).ok()?;
+        self.origins.get(at).map(|(_, origin)| origin)
+    }
+
+    fn search(&self, letter: Letter) -> Result<usize, usize> {
+        self.origins
+            .binary_search_by_key(&letter, |&(letter, _)| letter)
+    }
+}

@@ -1,0 +1,603 @@
+//! Appends, creates and deletes.
+//!
+//! Order of an append's checks: a repeat gets the first answer again; the writer's cursor is waited for;
+//! then content type, producer and `Stream-Seq`. A resend that says under which name it had been
+//! acknowledged is past the last two: the protocol has answered it already.
+
+use std::time::Duration;
+
+use super::api::{Answer, Now, Ticket};
+use super::producers::Verdict;
+use super::room::Room;
+use super::state::{Core, From};
+use super::waits::{Ack, Acked, Wait, Waiting};
+use crate::cursor::Cut;
+use crate::entry::{Entry, Kind};
+use crate::letter::Name;
+use crate::path::StreamPath;
+use crate::server::{Append, Appended, Conflict, Create, Created, NotReady, Refusal};
+use crate::stream::{ContentType, RequestId};
+
+/// How long a write waits for its writer's cursor, and a create or delete for the peers.
+pub(super) const WRITE_WAIT: Duration = Duration::from_secs(1);
+
+/// When a wait ends, and the round of pulls it waits for.
+type Held = Option<(Duration, u64)>;
+
+/// What the wait for a writer's cursor came to.
+enum Seen {
+    /// All of it is here (or nowhere any more).
+    Covered,
+    /// Not all of it is; it is accepted all the same.
+    Released,
+    /// Not yet.
+    Wait(Duration, u64),
+}
+
+impl Core {
+    /// Adds one entry. Answers [`Answer::Appended`] once it is durable.
+    pub fn append(&mut self, now: Now, ticket: Ticket, path: &StreamPath, append: Append) {
+        self.try_append(now, ticket, path, append, None);
+    }
+
+    pub(super) fn try_append(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        path: &StreamPath,
+        append: Append,
+        held: Held,
+    ) {
+        match self.append_or_wait(now, ticket, path, &append, held) {
+            Ok(None) => {}
+            Ok(Some((deadline, round))) => self.wait(
+                ticket,
+                Waiting {
+                    path: path.clone(),
+                    deadline,
+                    round,
+                    wait: Wait::Append(append),
+                },
+            ),
+            Err(why) => self.refuse(ticket, why),
+        }
+    }
+
+    /// `Some`: what to wait for.
+    fn append_or_wait(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        path: &StreamPath,
+        append: &Append,
+        held: Held,
+    ) -> Result<Held, Refusal> {
+        self.ready()?;
+        if self.full {
+            return Err(Refusal::DiskFull);
+        }
+        if append.payload.is_empty() || append.count == 0 {
+            return Err(Refusal::Empty);
+        }
+        self.fits_limit(append.payload.len())?;
+        let at = match self.writable(path) {
+            Ok(at) => at,
+            Err(why) => return self.unknown_yet(now, path, append, held, why),
+        };
+        if let Some(position) = self.repeat_of(at, append) {
+            self.ack_append(ticket, at, position, true, false, Cut::default());
+            return Ok(None);
+        }
+        let min = self.expanded_min(at, append)?;
+        let released = match self.see(now, at, path, &min, held) {
+            Seen::Covered => false,
+            Seen::Released => true,
+            Seen::Wait(deadline, round) => return Ok(Some((deadline, round))),
+        };
+        if let Some(sent) = &append.content_type {
+            self.same_type(at, sent)?;
+        }
+        match self.repeat_of_triple(at, append) {
+            Some(position) => {
+                self.ack_append(ticket, at, position, false, released, min);
+                return Ok(None);
+            }
+            None if append.was.is_empty() => {
+                if let Some(wait) = self.judge(now, at, path, append, held)? {
+                    return Ok(Some(wait));
+                }
+            }
+            None => {}
+        }
+        self.counters.released += u64::from(released);
+        let position = self.accept(now, at, append);
+        self.ack_append(ticket, at, position, true, released, min);
+        Ok(None)
+    }
+
+    /// Makes sure a stream is there. Answers [`Answer::Created`] once it is durable, and at all members
+    /// in reach (a second at most).
+    pub fn create(&mut self, now: Now, ticket: Ticket, path: &StreamPath, create: Create) {
+        match self.try_create(now, path, create) {
+            Ok((at, position, created)) => match position {
+                Some(position) => self.ack_control(ticket, at, position, Answer::Created(created)),
+                None => self.answer(ticket, Ok(Answer::Created(created))),
+            },
+            Err(why) => self.refuse(ticket, why),
+        }
+    }
+
+    fn try_create(
+        &mut self,
+        now: Now,
+        path: &StreamPath,
+        create: Create,
+    ) -> Result<(usize, Option<usize>, Created), Refusal> {
+        self.ready()?;
+        self.fits_limit(create.payload.len())?;
+        if let Some((at, position)) = self.control_repeat(path, create.request.as_ref()) {
+            return Ok((at, Some(position), self.created(at, true)?));
+        }
+        let given = create.content_type;
+        let newest = self.newest(path);
+        let generation = newest.map_or(0, |room| room.generation + u32::from(room.deleted));
+        if let Some(room) = newest
+            && room.is_open()
+            && room.replica.len() > 0
+        {
+            let at = self.room_at(path, generation);
+            if let Some(sent) = &given {
+                self.same_type(at, sent)?;
+            }
+            return Ok((at, None, self.created(at, false)?));
+        }
+        if self.full {
+            return Err(Refusal::DiskFull);
+        }
+        let at = self.room_at(path, generation);
+        let content_type = match given {
+            Some(sent) if path.is_room() => {
+                self.same_type(at, &sent)?;
+                sent
+            }
+            Some(sent) => sent,
+            None => self.room(at)?.content_type(),
+        };
+        let mut entry = self.control_entry(now, at, Kind::Create, create.request)?;
+        entry.content_type = Some(content_type);
+        entry.count = if create.payload.is_empty() {
+            0
+        } else {
+            create.count
+        };
+        entry.payload = create.payload;
+        let position = self.apply(at, entry, From::Here);
+        Ok((at, Some(position), self.created(at, true)?))
+    }
+
+    /// Deletes a stream. Answers [`Answer::Deleted`] once that is durable, and at all members in reach
+    /// (a second at most).
+    pub fn delete(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        path: &StreamPath,
+        request: Option<RequestId>,
+    ) {
+        match self.try_delete(now, path, request) {
+            Ok((at, position)) => self.ack_control(ticket, at, position, Answer::Deleted),
+            Err(why) => self.refuse(ticket, why),
+        }
+    }
+
+    fn try_delete(
+        &mut self,
+        now: Now,
+        path: &StreamPath,
+        request: Option<RequestId>,
+    ) -> Result<(usize, usize), Refusal> {
+        self.ready()?;
+        if let Some(repeat) = self.control_repeat(path, request.as_ref()) {
+            return Ok(repeat);
+        }
+        let unknown = || Refusal::UnknownStream(path.clone());
+        let room = self.newest(path).filter(|room| room.is_open());
+        let generation = room.ok_or_else(unknown)?.generation;
+        if self.full {
+            return Err(Refusal::DiskFull);
+        }
+        let at = self.room_at(path, generation);
+        let entry = self.control_entry(now, at, Kind::Delete, request)?;
+        let position = self.apply(at, entry, From::Here);
+        self.wake(at);
+        Ok((at, position))
+    }
+
+    /// Whether requests are served.
+    pub(super) fn ready(&self) -> Result<(), Refusal> {
+        if self.stopping {
+            return Err(NotReady::Stopping.into());
+        }
+        if self.identity.is_none() {
+            let waiting_for = self.waits_to_join_for();
+            return Err(NotReady::Joining { waiting_for }.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn room(&self, at: usize) -> Result<&Room, Refusal> {
+        let broken = || Refusal::Unreadable("a stream is not where its path says".to_owned());
+        self.rooms.get(at).ok_or_else(broken)
+    }
+
+    fn fits_limit(&self, size: usize) -> Result<(), Refusal> {
+        let limit = self.settings.append_limit;
+        if size > limit {
+            return Err(Refusal::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// The generation that takes appends; a room comes into being here.
+    fn writable(&mut self, path: &StreamPath) -> Result<usize, Refusal> {
+        let newest = self.newest(path);
+        let generation = match newest {
+            Some(room) if room.is_open() => room.generation,
+            Some(room) if path.is_room() => room.generation + 1,
+            None if path.is_room() => 0,
+            Some(_) | None => return Err(Refusal::UnknownStream(path.clone())),
+        };
+        Ok(self.room_at(path, generation))
+    }
+
+    /// A stream that the writer has seen is asked for before it is said not to be there.
+    fn unknown_yet(
+        &mut self,
+        now: Now,
+        path: &StreamPath,
+        append: &Append,
+        held: Held,
+        why: Refusal,
+    ) -> Result<Held, Refusal> {
+        if append.min.as_ref().is_none_or(|min| min.cut.is_empty()) {
+            return Err(why);
+        }
+        let (deadline, round) = self.held_or_pull(now, path, held);
+        if deadline <= now.since_start || self.waits.ended(path, round).is_some() {
+            return Err(why);
+        }
+        Ok(Some((deadline, round)))
+    }
+
+    fn held_or_pull(&mut self, now: Now, path: &StreamPath, held: Held) -> (Duration, u64) {
+        held.unwrap_or_else(|| (now.since_start + WRITE_WAIT, self.pull(path)))
+    }
+
+    /// An earlier copy by request id, or by a name under which it had been acknowledged.
+    fn repeat_of(&self, at: usize, append: &Append) -> Option<usize> {
+        let room = self.rooms.get(at)?;
+        let named = append
+            .request
+            .as_ref()
+            .and_then(|r| room.names.by_request(r));
+        let copies = named.into_iter().chain(append.was.iter().copied());
+        let mut copies = copies.filter(|&name| {
+            let seen = room.tail.get(name.letter);
+            !self.settings.rules.names || !room.replica.is_void(name, seen)
+        });
+        copies.find_map(|name| Self::first_copy(room, name))
+    }
+
+    /// The first entry here that is the message of a name.
+    fn first_copy(room: &Room, name: Name) -> Option<usize> {
+        let own = room.replica.find(name);
+        let others = room.names.others(name).iter();
+        own.or_else(|| others.filter_map(|&other| room.replica.find(other)).min())
+    }
+
+    fn repeat_of_triple(&self, at: usize, append: &Append) -> Option<usize> {
+        let room = self.rooms.get(at)?;
+        let triple = append.producer.as_ref()?;
+        let same = room.names.by_triple(triple, &append.payload)?;
+        (same.same_bytes || append.was.is_empty())
+            .then(|| room.replica.find(same.name))
+            .flatten()
+    }
+
+    fn expanded_min(&self, at: usize, append: &Append) -> Result<Cut, Refusal> {
+        let room = self.room(at)?;
+        let Some(min) = &append.min else {
+            return Ok(Cut::default());
+        };
+        if min.generation < room.generation {
+            return Err(Refusal::Gone {
+                path: room.path.clone(),
+                asked: min.generation,
+                now: Some(room.generation),
+            });
+        }
+        if min.generation > room.generation {
+            let cursor = min.clone();
+            return Err(NotReady::Behind { cursor }.into());
+        }
+        let mut cut = min.cut.clone();
+        room.replica.expand(&mut cut);
+        Ok(cut)
+    }
+
+    /// The one wait of causal streams: for what the writer had seen.
+    fn see(&mut self, now: Now, at: usize, path: &StreamPath, min: &Cut, held: Held) -> Seen {
+        let covered = |core: &Self| core.rooms.get(at).is_none_or(|room| room.covers(min));
+        if !self.settings.rules.min_offset || covered(self) {
+            return Seen::Covered;
+        }
+        let (deadline, round) = self.held_or_pull(now, path, held);
+        let ended = self.waits.ended(path, round);
+        if ended == Some(true) && self.others() > 0 {
+            self.counters.gone += 1;
+            return Seen::Covered; // no member has it: it is lost, and nothing to wait for
+        }
+        let Some(room) = self.rooms.get_mut(at) else {
+            return Seen::Covered;
+        };
+        let missing: Vec<Name> = min
+            .names()
+            .filter(|&name| !room.covers_up_to(name))
+            .collect();
+        let in_vain = |name: &Name| room.given_up.get(name.letter) >= name.index;
+        let known_in_vain = ended.is_some() && missing.iter().all(in_vain);
+        if known_in_vain || deadline <= now.since_start {
+            missing
+                .into_iter()
+                .for_each(|name| room.given_up.raise(name));
+            return Seen::Released;
+        }
+        Seen::Wait(deadline, round)
+    }
+
+    fn same_type(&self, at: usize, sent: &ContentType) -> Result<(), Refusal> {
+        let have = self.room(at)?.content_type();
+        if have == *sent {
+            return Ok(());
+        }
+        let sent = sent.clone();
+        Err(Conflict::ContentType { have, sent }.into())
+    }
+
+    /// What the protocol says to a new write: `Some` for a gap that the peers may fill.
+    fn judge(
+        &mut self,
+        now: Now,
+        at: usize,
+        path: &StreamPath,
+        append: &Append,
+        held: Held,
+    ) -> Result<Held, Refusal> {
+        let room = self.room(at)?;
+        if let Some(triple) = &append.producer {
+            match room.producers.judge(triple) {
+                Verdict::Accept => {}
+                Verdict::EpochStart => return Err(Refusal::EpochStart(triple.seq)),
+                Verdict::Stale { current } => {
+                    let sent = triple.epoch;
+                    return Err(Refusal::StaleEpoch { sent, current });
+                }
+                Verdict::Gap { expected } => {
+                    return self.gap(now, path, expected, triple.seq, held);
+                }
+            }
+        }
+        let last = room.stream_seq.as_ref();
+        if let (Some(sent), Some(last)) = (&append.stream_seq, last)
+            && sent <= last
+        {
+            let last = last.to_string();
+            return Err(Conflict::StreamSeq { last }.into());
+        }
+        Ok(None)
+    }
+
+    fn gap(
+        &mut self,
+        now: Now,
+        path: &StreamPath,
+        expected: u64,
+        received: u64,
+        held: Held,
+    ) -> Result<Held, Refusal> {
+        let (deadline, round) = self.held_or_pull(now, path, held);
+        match self.waits.ended(path, round) {
+            Some(true) => Err(Conflict::ProducerGap { expected, received }.into()),
+            None if deadline > now.since_start => Ok(Some((deadline, round))),
+            Some(false) | None => Err(NotReady::ProducerGap { expected }.into()),
+        }
+    }
+
+    fn accept(&mut self, now: Now, at: usize, append: &Append) -> usize {
+        let Some((path, generation)) = self.rooms.get(at).map(|r| (r.path.clone(), r.generation))
+        else {
+            return 0; // every caller has the stream from `by_path`
+        };
+        let (name, before) = self.next_name(at);
+        self.note_writer(at, append.request.as_ref());
+        let entry = Entry {
+            path,
+            generation,
+            name,
+            before,
+            accepted_at: now.wall,
+            request: append.request.clone(),
+            producer: append.producer.clone(),
+            stream_seq: append.stream_seq.clone(),
+            was: append.was.iter().copied().take(Append::MAX_WAS).collect(),
+            count: append.count,
+            kind: Kind::Append,
+            content_type: None,
+            payload: append.payload.clone(),
+        };
+        self.apply(at, entry, From::Here)
+    }
+
+    /// The next own name in a stream, and the index before it.
+    pub(super) fn next_name(&self, at: usize) -> (Name, u64) {
+        let (letter, room) = (self.letter(), self.rooms.get(at));
+        let top = room.and_then(|room| room.replica.top(letter.id));
+        let before = top.map_or(0, |name| name.index);
+        (letter.name(self.floor.max(before + 1)), before)
+    }
+
+    fn control_entry(
+        &self,
+        now: Now,
+        at: usize,
+        kind: Kind,
+        request: Option<RequestId>,
+    ) -> Result<Entry, Refusal> {
+        let room = self.room(at)?;
+        let (name, before) = self.next_name(at);
+        Ok(Entry {
+            path: room.path.clone(),
+            generation: room.generation,
+            name,
+            before,
+            accepted_at: now.wall,
+            request,
+            producer: None,
+            stream_seq: None,
+            was: Vec::new(),
+            count: 0,
+            kind,
+            content_type: None,
+            payload: bytes::Bytes::new(),
+        })
+    }
+
+    fn control_repeat(
+        &self,
+        path: &StreamPath,
+        request: Option<&RequestId>,
+    ) -> Option<(usize, usize)> {
+        let request = request?;
+        self.by_path.get(path)?.iter().find_map(|&at| {
+            let room = self.rooms.get(at)?;
+            let name = room.names.by_request(request)?;
+            Some((at, room.replica.find(name)?))
+        })
+    }
+
+    fn created(&self, at: usize, new: bool) -> Result<Created, Refusal> {
+        let room = self.room(at)?;
+        Ok(Created {
+            new,
+            content_type: room.content_type(),
+            next: room.cursor(room.tail.clone()),
+            stable: room.stable_cursor(),
+        })
+    }
+
+    fn ack_append(
+        &mut self,
+        ticket: Ticket,
+        at: usize,
+        position: usize,
+        new: bool,
+        released: bool,
+        min: Cut,
+    ) {
+        let what = Acked::Append { new, released, min };
+        self.ack(ticket, at, position, what);
+    }
+
+    fn ack_control(&mut self, ticket: Ticket, at: usize, position: usize, answer: Answer) {
+        self.ack(ticket, at, position, Acked::Control(answer));
+    }
+
+    fn ack(&mut self, ticket: Ticket, room: usize, position: usize, what: Acked) {
+        let held = self.rooms.get(room).and_then(|r| r.replica.get(position));
+        let sequence = held.map_or(0, |held| held.sequence);
+        let ack = Ack {
+            ticket,
+            room,
+            position,
+            what,
+        };
+        if sequence <= self.synced || !self.settings.rules.durable_first {
+            self.acknowledge_one(None, ack);
+        } else {
+            self.acks.entry(sequence).or_default().push(ack);
+        }
+    }
+
+    /// Answers what has become durable.
+    pub(super) fn acknowledge(&mut self, now: Now) {
+        let later = self.acks.split_off(&(self.synced + 1));
+        let done = std::mem::replace(&mut self.acks, later);
+        for ack in done.into_values().flatten() {
+            self.acknowledge_one(Some(now), ack);
+        }
+    }
+
+    /// `now`: when it just became durable, so that the peers cannot have it yet.
+    fn acknowledge_one(&mut self, now: Option<Now>, ack: Ack) {
+        let Some(room) = self.rooms.get(ack.room) else {
+            return;
+        };
+        let Some(held) = room.replica.get(ack.position) else {
+            return;
+        };
+        let name = held.entry.name;
+        match ack.what {
+            Acked::Append { new, released, min } => {
+                let mut next = room.replica.cut(ack.position + 1);
+                next.merge(&min);
+                let producer = held.entry.producer.as_ref();
+                let answer = Appended {
+                    new,
+                    entry: name,
+                    next: room.cursor(next),
+                    stable: room.stable_cursor(),
+                    producer: producer.and_then(|p| room.producers.highest(&p.id)),
+                    released,
+                };
+                self.answer(ack.ticket, Ok(Answer::Appended(answer)));
+            }
+            Acked::Control(answer) => match now {
+                None => self.answer(ack.ticket, Ok(answer)),
+                Some(now) => {
+                    let waiting = Waiting {
+                        path: room.path.clone(),
+                        deadline: now.since_start + WRITE_WAIT,
+                        round: 0,
+                        wait: Wait::Control {
+                            room: ack.room,
+                            name,
+                            answer,
+                        },
+                    };
+                    self.try_control(now, ack.ticket, waiting);
+                }
+            },
+        }
+    }
+
+    /// Answers a create or delete when every peer in reach has it, or the time is over.
+    pub(super) fn try_control(&mut self, now: Now, ticket: Ticket, waiting: Waiting) {
+        let Wait::Control { room, name, answer } = &waiting.wait else {
+            return;
+        };
+        let in_reach = self.peers_in_reach();
+        let missing = self.rooms.get(*room).is_some_and(|room| {
+            let has = |&peer: &usize| {
+                let at_peer = room.peers.get(peer);
+                at_peer.is_some_and(|at| at.told.get(name.letter) >= name.index)
+            };
+            !in_reach.iter().all(has)
+        });
+        if missing && waiting.deadline > now.since_start {
+            self.wait(ticket, waiting);
+        } else {
+            let answer = answer.clone();
+            self.answer(ticket, Ok(answer));
+        }
+    }
+}
