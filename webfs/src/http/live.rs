@@ -40,6 +40,7 @@ pub(crate) async fn events(
     let head = site.server.head(path, None).await?;
     let follower = site.server.follow(path, &query.from, min).await?;
     let state = follower.state();
+    let is_director = caller.director.is_some();
     let mut reader = Reader {
         site: site.clone(),
         path: path.clone(),
@@ -57,6 +58,11 @@ pub(crate) async fn events(
         .with(CONTENT_TYPE, EVENT_STREAM)
         .with(CACHE_CONTROL, NO_CACHE)
         .at(&state.next, &state.stable);
+    // Places of entries count messages or bytes; a director has to know which.
+    let reply = match is_director {
+        true => reply.with_text(names::TYPE, head.content_type.as_str()),
+        false => reply,
+    };
     Ok(match Encoding::of(&head.content_type) {
         Encoding::Base64 => reply.with(names::SSE_ENCODING, HeaderValue::from_static("base64")),
         Encoding::Json | Encoding::Text => reply,

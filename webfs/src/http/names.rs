@@ -38,6 +38,7 @@ names! {
     RELEASED = "webfs-released";
     ENTRIES = "webfs-entries";
     OUTCOME = "webfs-outcome";
+    TYPE = "webfs-type";
 
     RESOURCE_POLICY = "cross-origin-resource-policy";
 }
