@@ -5,5 +5,7 @@
 
 mod chance;
 pub mod cluster;
+pub mod config;
 pub mod health;
 pub mod host;
+pub mod spawn;

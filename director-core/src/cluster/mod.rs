@@ -10,10 +10,11 @@ mod seen;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use director_recovery::{Budget, Exception, Kind};
 use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 pub use director_recovery::NodeId;
 pub use node::{InFlight, Node};
@@ -108,15 +109,8 @@ impl Cluster {
                 .filter(|node| node.standing() != Standing::Down);
         }
         let now = self.now();
-        let candidates: Vec<Candidate> = self
-            .nodes
-            .iter()
-            .map(|node| Candidate {
-                id: node.id,
-                standing: node.health().standing(now),
-                cost: node.cost(now),
-            })
-            .collect();
+        let candidates: Vec<Candidate> =
+            self.nodes.iter().map(|node| node.candidate(now)).collect();
         let chosen = pick::choose(&candidates, avoid, &mut chance::number)?;
         self.node(chosen)
     }

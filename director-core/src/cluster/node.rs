@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::health::standing::{Health, Standing};
 
 use super::NodeId;
+use super::pick::Candidate;
 
 /// One of the peer servers of a service.
 #[derive(Debug)]
@@ -85,12 +87,16 @@ impl Node {
         self.health().load()
     }
 
-    /// What the balancer compares: the work on it over its weight.
-    pub(crate) fn cost(&self, now: Duration) -> f64 {
+    /// What the balancer compares.
+    pub(super) fn candidate(&self, now: Duration) -> Candidate {
         let health = self.health();
         // What it reports tells of other directors' sessions too, but late; our own count is never late.
         let work = health.load().unwrap_or(0.0) + self.in_flight() as f64;
-        (work + 1.0) / health.weight(now)
+        Candidate {
+            id: self.id,
+            standing: health.standing(now),
+            cost: (work + 1.0) / health.weight(now),
+        }
     }
 
     pub(crate) fn now(&self) -> Duration {

@@ -1,1 +1,129 @@
+//! The cluster as workers see it.
 
+use super::*;
+
+fn cluster(nodes: u16) -> Cluster {
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let settings = ClusterSettings {
+        service: String::from("echo"),
+        nodes: (0..nodes)
+            .map(|index| (format!("n{index}"), address(7_000 + index)))
+            .collect(),
+        budget_share: 0.2,
+        budget_per_second: 10,
+        health: HealthSettings::default(),
+        panic_threshold: 0.5,
+    };
+    let cluster = Cluster::new(settings);
+    for node in cluster.nodes() {
+        cluster.probed(&node, Ok(NodeLoad::default()));
+    }
+    cluster
+}
+
+fn failed_probe() -> Result<NodeLoad, Exception> {
+    Err(Exception::new(Kind::Unreachable, None, "refused"))
+}
+
+fn kill(cluster: &Cluster, id: NodeId) {
+    cluster.observe(id, Seen::Failed(Kind::Lost));
+    let node = cluster.node(id).unwrap();
+    cluster.probed(&node, failed_probe());
+}
+
+#[test]
+fn the_least_loaded_of_two_is_picked() {
+    let cluster = cluster(2);
+    let busy = cluster.node(0).unwrap();
+    let _guards: Vec<_> = (0..3).map(|_| busy.enter()).collect();
+    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id == 1));
+    // What the other reports of itself counts too.
+    let reported = NodeLoad {
+        load: Some(9.0),
+        leaving: false,
+    };
+    cluster.observe(1, Seen::Load(reported));
+    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id == 0));
+}
+
+#[test]
+fn a_guard_counts_while_it_lives() {
+    let cluster = cluster(1);
+    let node = cluster.node(0).unwrap();
+    let guard = node.enter();
+    assert_eq!((node.in_flight(), node.entered()), (1, 1));
+    assert_eq!(guard.node().id, 0);
+    drop(guard);
+    assert_eq!((node.in_flight(), node.entered()), (0, 1));
+}
+
+#[test]
+fn a_death_is_told_once_and_the_dead_are_not_picked() {
+    let cluster = cluster(3);
+    let mut deaths = cluster.on_death();
+    kill(&cluster, 1);
+    cluster.observe(1, Seen::Failed(Kind::Lost));
+    assert_eq!(deaths.try_recv(), Ok(1));
+    assert!(deaths.try_recv().is_err());
+    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id != 1));
+    assert!(cluster.pick(&[], Some(1)).is_none());
+    assert_eq!(cluster.pick(&[], Some(2)).unwrap().id, 2);
+    assert!(cluster.pick(&[0, 2], None).is_none());
+}
+
+#[test]
+fn a_node_that_answers_that_it_is_leaving_is_alive() {
+    let cluster = cluster(2);
+    let node = cluster.node(0).unwrap();
+    cluster.observe(0, Seen::Failed(Kind::Leaving));
+    cluster.probed(&node, Err(Exception::new(Kind::Leaving, Some(0), "421")));
+    assert_eq!(node.standing(), Standing::Leaving);
+    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id == 1));
+    assert_eq!(cluster.pick(&[1], None).unwrap().id, 0);
+}
+
+#[test]
+fn only_a_crowd_is_spread() {
+    let cluster = cluster(2);
+    let (one, other) = (cluster.node(0).unwrap(), cluster.node(1).unwrap());
+    let few: Vec<_> = (0..100).map(|_| other.enter()).collect();
+    let crowd: Vec<_> = (0..101).map(|_| one.enter()).collect();
+    assert_eq!(cluster.spread(0), Duration::ZERO, "nobody has to leave it");
+    kill(&cluster, 0);
+    kill(&cluster, 1);
+    drop((few, crowd));
+    assert_eq!(cluster.spread(1), Duration::ZERO);
+    let spread: Vec<_> = (0..200).map(|_| cluster.spread(0)).collect();
+    assert!(spread.iter().all(|wait| *wait < SPREAD));
+    assert!(spread.iter().max() > Some(&(SPREAD / 2)));
+    cluster.probed(&one, Ok(NodeLoad::default()));
+    assert_eq!(cluster.spread(0), Duration::ZERO, "it is back");
+}
+
+#[test]
+fn half_of_the_nodes_stay_whatever_fails() {
+    let cluster = cluster(4);
+    let now = || cluster.now();
+    for id in 0..4 {
+        for _ in 0..50 {
+            cluster.observe(id, Seen::Failed(Kind::Garbled));
+            let node = cluster.node(id).unwrap();
+            cluster.probed(&node, Ok(NodeLoad::default()));
+        }
+    }
+    let up = cluster
+        .nodes()
+        .iter()
+        .filter(|node| node.health().standing(now()) == Standing::Up)
+        .count();
+    assert_eq!(up, 2);
+}
+
+#[test]
+fn an_id_that_names_no_node_changes_nothing() {
+    let cluster = cluster(1);
+    cluster.observe(7, Seen::Silent);
+    assert!(cluster.node(7).is_none());
+    assert_eq!(cluster.spread(7), Duration::ZERO);
+    assert!(cluster.pick(&[], Some(7)).is_none());
+}

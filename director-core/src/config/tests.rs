@@ -1,0 +1,332 @@
+//! Configs and what is said about them.
+
+use std::io::Write;
+
+use super::*;
+
+/// A file of its own, gone at the end.
+struct File(PathBuf);
+
+impl File {
+    fn of(text: &str) -> Self {
+        let name = format!(
+            "director-config-{}-{:x}.toml",
+            std::process::id(),
+            crate::chance::number()
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::File::create_new(&path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+fn load(text: &str) -> Result<Settings, Vec<String>> {
+    load_with(text, &Flags::default())
+}
+
+/// Mistakes are returned without the file's directory.
+fn load_with(text: &str, flags: &Flags) -> Result<Settings, Vec<String>> {
+    let file = File::of(text);
+    let prefix = file.0.display().to_string();
+    Config::load(Some(&file.0), flags)
+        .map(|config| config.settings)
+        .map_err(|mistakes| {
+            mistakes
+                .iter()
+                .map(|mistake| mistake.to_string().replace(&prefix, "FILE"))
+                .collect()
+        })
+}
+
+const LEAST: &str = r#"
+[services.echo]
+plugin = "echo"
+listen = "127.0.0.1:7"
+nodes = ["127.0.0.1:8"]
+"#;
+
+#[test]
+fn the_built_in_config_is_right() {
+    let config = Config::load(None, &Flags::default()).unwrap();
+    let [chat] = config.settings.services.as_slice() else {
+        panic!("one service");
+    };
+    assert_eq!((chat.name.as_str(), chat.plugin.as_str()), ("chat", "chat"));
+    assert!(chat.any_port);
+    assert!(matches!(&chat.nodes, NodeSource::Spawn(spawn) if spawn.count == 3));
+}
+
+#[test]
+fn least_is_enough_and_the_rest_is_default() {
+    let settings = load(LEAST).unwrap();
+    let echo = &settings.services[0];
+    assert_eq!(echo.timeouts, Timeouts::default());
+    assert_eq!(echo.limits, director_recovery::Limits::default());
+    assert_eq!(echo.options, serde_json::json!({}));
+    assert!(!echo.any_port);
+    assert_eq!(
+        settings.admin,
+        AdminAddress::Unix(admin_socket(&settings.state_dir))
+    );
+}
+
+#[test]
+fn three_mistakes_are_three_lines() {
+    let told = load(
+        r#"[services.echo]
+plugin = "echo"
+lisen = "127.0.0.1:7"
+listen = "localhost"
+nodes = []
+"#,
+    )
+    .unwrap_err();
+    assert_eq!(
+        told,
+        [
+            "FILE:4:1: services.echo.listen: found \"localhost\", right would be an IP address and a port, such as \"127.0.0.1:7070\"",
+            "FILE:5:1: services.echo.nodes: found an empty list, right would be a list of addresses, such as [\"10.0.0.1:7100\", \"10.0.0.2:7100\"]",
+            "FILE:3:1: services.echo.lisen: found an unknown key, right would be `listen`",
+        ]
+    );
+}
+
+#[test]
+fn each_mistake_names_its_line_its_key_and_what_would_be_right() {
+    // What is added to the least config, and what is said about it.
+    for (added, wanted) in [
+        (
+            "silence = 500",
+            "FILE:6:1: services.echo.silence: found 500, right would be a duration with its unit, such as \"500ms\"",
+        ),
+        (
+            "silence = \"0s\"",
+            "FILE:6:1: services.echo.silence: found \"0s\", right would be from \"1ms\" to \"1h\"",
+        ),
+        (
+            "attempts = 0",
+            "FILE:6:1: services.echo.attempts: found 0, right would be a whole number from 1 to 10000",
+        ),
+        (
+            "attempts = -1",
+            "FILE:6:1: services.echo.attempts: found -1, right would be a whole number from 1 to 10000",
+        ),
+        (
+            "attempts = 1.5",
+            "FILE:6:1: services.echo.attempts: found 1.5, right would be a whole number from 1 to 10000",
+        ),
+        (
+            "attempts = 99999999999999999999999",
+            "FILE:6:1: services.echo.attempts: found \"99999999999999999999999\", right would be a whole number from 1 to 10000",
+        ),
+        (
+            "budget = 1",
+            "FILE:6:1: services.echo.budget: found 1, right would be a table, [services.echo.budget]",
+        ),
+        (
+            "budget = { share = 20 }",
+            "FILE:6:12: services.echo.budget.share: found 20, right would be a share from 0 to 1, such as 0.2",
+        ),
+        (
+            "budget = { shares = 0.2 }",
+            "FILE:6:12: services.echo.budget.shares: found an unknown key, right would be `share`",
+        ),
+        (
+            "options = 3",
+            "FILE:6:1: services.echo.options: found no table, right would be a table",
+        ),
+        (
+            "zzzzzzzz = 3",
+            "FILE:6:1: services.echo.zzzzzzzz: found an unknown key, right would be one of: plugin, listen, nodes",
+        ),
+        (
+            "[services.echo.spawn]\ncommand = [\"{port}\"]",
+            "FILE:4:1: services.echo.nodes: found both `nodes` and `spawn`, right would be one of them",
+        ),
+        (
+            "[services.two]\nplugin = \"echo\"\nlisten = \"127.0.0.1:7\"\nnodes = [\"127.0.0.1:9\"]",
+            "FILE:8:1: services.two.listen: found \"127.0.0.1:7\", which is the address of the service `echo` too",
+        ),
+        (
+            "[services.\"a b\"]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+            "FILE:6:11: services.a b: found the name \"a b\"",
+        ),
+        (
+            "[services.two]\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+            "FILE:6:11: services.two.plugin: found nothing, right would be a plugin's name",
+        ),
+        (
+            "[services.two]\nplugin = 3\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+            "FILE:7:1: services.two.plugin: found 3, right would be a plugin's name",
+        ),
+        (
+            "[services.two]\nplugin = \"\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+            "FILE:7:1: services.two.plugin: found \"\"",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"",
+            "FILE:6:11: services.two.nodes: found nothing, right would be a list of addresses",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\",\n  \"127.0.0.1\"]",
+            "FILE:10:3: services.two.nodes.1: found \"127.0.0.1\", right would be an address and a port",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:0\"]",
+            "FILE:9:10: services.two.nodes.0: found \"127.0.0.1:0\", right would be an address and a port",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+            "FILE:9:25: services.two.nodes.1: found \"127.0.0.1:1\" a second time",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [8]",
+            "FILE:9:10: services.two.nodes.0: found 8, right would be a text",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {}",
+            "FILE:9:1: services.two.spawn.command: found nothing, right would be a program",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {command = []}",
+            "FILE:9:10: services.two.spawn.command: found an empty list",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {command = [\"{prot}\"]}",
+            "FILE:9:21: services.two.spawn.command.0: found the placeholder {prot}, right would be one of {director}",
+        ),
+        (
+            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {count = 99, command = [\"x\"]}",
+            "FILE:9:10: services.two.spawn.count: found 99, right would be a whole number from 1 to 26",
+        ),
+        (
+            "[admin]\nlisten = \"0.0.0.0:80\"",
+            "FILE:7:1: admin.listen: found \"0.0.0.0:80\", right would be the path of a unix socket, or a loopback address",
+        ),
+        ("[admin]\nlisten = 80", "FILE:7:1: admin.listen: found 80"),
+        (
+            "[plugins]\npath = \"/x\"",
+            "FILE:7:1: plugins.path: found \"/x\", right would be a list of directories",
+        ),
+        (
+            "[thread]",
+            "FILE:6:2: thread: found an unknown key, right would be `threads`",
+        ),
+        ("nodes = []", "FILE:6:1: no valid TOML: duplicate key"),
+        ("x = \"", "FILE:6:6: no valid TOML"),
+    ] {
+        let told = load(&format!(
+            "{}{added}\n",
+            LEAST.trim_start().to_owned() + "\n"
+        ))
+        .expect_err(added);
+        assert_eq!(told.len(), 1, "{added}: {told:#?}");
+        assert!(
+            told[0].starts_with(wanted),
+            "{added}:\n   {}\nnot {wanted}",
+            told[0]
+        );
+    }
+}
+
+#[test]
+fn a_syntax_error_hides_no_other() {
+    let told = load("a = = 1\nb = \nc = 3").unwrap_err();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("FILE:1:") && told[1].starts_with("FILE:2:"),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn no_services_and_no_file_are_told() {
+    let told = load("threads = 1").unwrap_err();
+    assert_eq!(
+        told,
+        ["FILE: services: found nothing, right would be at least one table [services.NAME]"]
+    );
+    let told = load("services = {}").unwrap_err();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let missing = Config::load(Some(Path::new("/nowhere/at/all.toml")), &Flags::default());
+    let told = missing.unwrap_err();
+    assert!(
+        told[0]
+            .to_string()
+            .starts_with("/nowhere/at/all.toml: cannot be read: "),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn flags_win_and_their_mistakes_name_them() {
+    let flags = Flags {
+        listen: Some(String::from("127.0.0.1:99")),
+        threads: Some(3),
+        admin: Some(String::from("127.0.0.1:0")),
+        state_dir: Some(String::from("/s")),
+        log: Some(String::from("debug")),
+        ..Flags::default()
+    };
+    let settings = load_with(LEAST, &flags).unwrap();
+    assert_eq!(settings.services[0].listen.port(), 99);
+    assert_eq!(settings.threads.get(), 3);
+    assert_eq!(
+        settings.admin,
+        AdminAddress::Tcp("127.0.0.1:0".parse().unwrap())
+    );
+    assert_eq!(settings.state_dir, Path::new("/s"));
+    assert_eq!(settings.log, "debug");
+
+    let flags = Flags {
+        listen: Some(String::from("7070")),
+        ..Flags::default()
+    };
+    let told = load_with(LEAST, &flags).unwrap_err();
+    assert!(
+        told[0].starts_with("flag --listen: services.echo.listen: found \"7070\""),
+        "{told:?}"
+    );
+    let flags = Flags {
+        services: vec![String::from("ecko")],
+        ..Flags::default()
+    };
+    let told = load_with(LEAST, &flags).unwrap_err();
+    assert_eq!(
+        told,
+        ["flag --service: found \"ecko\", right would be one of the config's services: echo"]
+    );
+}
+
+#[test]
+fn options_reach_the_plugin_and_its_mistakes_their_line() {
+    let text = format!(
+        "{LEAST}[services.echo.options]\nwithout = [\"outbox\"]\n\n[services.echo.options.deep]\nlevel = 3\n"
+    );
+    let file = File::of(&text);
+    let config = Config::load(Some(&file.0), &Flags::default()).unwrap();
+    assert_eq!(
+        config.settings.services[0].options,
+        serde_json::json!({"without": ["outbox"], "deep": {"level": 3}})
+    );
+    let mistake = config.mistake("echo", &["options", "deep", "level"], "found 3");
+    let wanted = format!(
+        "{}:10:1: services.echo.options.deep.level: found 3",
+        file.0.display()
+    );
+    assert_eq!(mistake.to_string(), wanted);
+    let missing = config.mistake("echo", &["options", "depth"], "found nothing");
+    let wanted = format!(
+        "{}:6:16: services.echo.options.depth: found nothing",
+        file.0.display()
+    );
+    assert_eq!(missing.to_string(), wanted);
+}

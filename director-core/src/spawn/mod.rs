@@ -1,0 +1,3 @@
+//! Nodes that are local processes, started and supervised by the director.
+
+pub mod command;
