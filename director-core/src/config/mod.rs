@@ -1,6 +1,6 @@
 //! The settings: what was written, checked as a whole.
 //!
-//! A TOML file (or the built-in config), under environment variables, under flags. What was written is
+//! A TOML file (or a text built in), under environment variables, under flags. What was written is
 //! kept as values with their places; what was checked is [`Settings`], in which nothing can be wrong any
 //! more. Checking notes every mistake of one run, each with its place, its key, what was found and what
 //! would be right. `docs/configuration.md` tells every setting.
@@ -27,8 +27,14 @@ use document::Document;
 use sources::{Flag, Sources};
 use table::{Check, Table, flag_mistake};
 
-/// The config that is used without a file.
-pub const BUILT_IN: &str = include_str!("built_in.toml");
+/// Where the config is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Written<'a> {
+    /// In this file.
+    File(&'a Path),
+    /// In the program itself. The text's services may fall back to any port, unless one is asked for.
+    BuiltIn(&'a str),
+}
 
 /// Settings given as flags; they win over file and environment.
 #[derive(Debug, Clone, Default)]
@@ -56,16 +62,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks everything. Without a `file` it is the built-in config, and an unwritten
-    /// `listen` may fall back to any port.
+    /// Reads and checks everything.
     ///
     /// # Errors
     /// Every mistake there is; never an empty list.
-    pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, Vec<Mistake>> {
-        let document = match file {
-            Some(path) => sources::read(path)?,
-            None => Document::parse(None, BUILT_IN.to_owned())?,
+    pub fn load(written: Written<'_>, flags: &Flags) -> Result<Self, Vec<Mistake>> {
+        let (document, any_port) = match written {
+            Written::File(path) => (sources::read(path)?, false),
+            Written::BuiltIn(text) => (Document::parse(None, text.to_owned())?, true),
         };
+        let any_port = any_port && flags.listen.is_none();
         let chosen = choose(&document, flags)?;
         let sources = Sources::new(document, &as_values(flags, &chosen))?;
         let check = Check {
@@ -77,7 +83,7 @@ impl Config {
         match settings {
             Some(mut settings) if mistakes.is_empty() => {
                 for service in &mut settings.services {
-                    service.any_port = file.is_none() && flags.listen.is_none();
+                    service.any_port = any_port;
                 }
                 Ok(Self { settings, sources })
             }

@@ -36,7 +36,7 @@ fn load(text: &str) -> Result<Settings, Vec<String>> {
 fn load_with(text: &str, flags: &Flags) -> Result<Settings, Vec<String>> {
     let file = File::of(text);
     let prefix = file.0.display().to_string();
-    Config::load(Some(&file.0), flags)
+    Config::load(Written::File(&file.0), flags)
         .map(|config| config.settings)
         .map_err(|mistakes| {
             mistakes
@@ -54,14 +54,21 @@ nodes = ["127.0.0.1:8"]
 "#;
 
 #[test]
-fn the_built_in_config_is_right() {
-    let config = Config::load(None, &Flags::default()).unwrap();
-    let [chat] = config.settings.services.as_slice() else {
-        panic!("one service");
+fn only_a_built_in_config_may_take_any_port() {
+    let built_in = |flags| Config::load(Written::BuiltIn(LEAST), &flags).unwrap();
+    assert!(built_in(Flags::default()).settings.services[0].any_port);
+    let asked = Flags {
+        listen: Some(String::from("127.0.0.1:7")),
+        ..Flags::default()
     };
-    assert_eq!((chat.name.as_str(), chat.plugin.as_str()), ("chat", "chat"));
-    assert!(chat.any_port);
-    assert!(matches!(&chat.nodes, NodeSource::Spawn(spawn) if spawn.count == 3));
+    assert!(!built_in(asked).settings.services[0].any_port);
+    let told = Config::load(Written::BuiltIn("threads = 1"), &Flags::default()).unwrap_err();
+    assert!(
+        told[0]
+            .to_string()
+            .starts_with("built-in config: services: "),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -256,7 +263,10 @@ fn no_services_and_no_file_are_told() {
     );
     let told = load("services = {}").unwrap_err();
     assert_eq!(told.len(), 1, "{told:#?}");
-    let missing = Config::load(Some(Path::new("/nowhere/at/all.toml")), &Flags::default());
+    let missing = Config::load(
+        Written::File(Path::new("/nowhere/at/all.toml")),
+        &Flags::default(),
+    );
     let told = missing.unwrap_err();
     assert!(
         told[0]
@@ -312,7 +322,7 @@ fn options_reach_the_plugin_and_its_mistakes_their_line() {
         "{LEAST}[services.echo.options]\nwithout = [\"outbox\"]\n\n[services.echo.options.deep]\nlevel = 3\n"
     );
     let file = File::of(&text);
-    let config = Config::load(Some(&file.0), &Flags::default()).unwrap();
+    let config = Config::load(Written::File(&file.0), &Flags::default()).unwrap();
     assert_eq!(
         config.settings.services[0].options,
         serde_json::json!({"without": ["outbox"], "deep": {"level": 3}})
