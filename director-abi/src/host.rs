@@ -175,7 +175,7 @@ pub struct RelaySpec {
 
 /// How a relay stands or ended.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct RelayEnd {
     /// Bytes that the destination has accepted; none is in between when the relay has ended.
     pub moved: u64,

@@ -190,7 +190,7 @@ pub struct FutureVtable {
 
 /// What a node says of itself.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// `size_of::<Load>()` on the maker's side.
     pub size: usize,

@@ -2,12 +2,53 @@
 //!
 //! A plugin is a shared library that knows a protocol; it owns nothing. Its streams, timers, relays,
 //! chains and tickets stand in tables of the thread on which its tasks run, and it holds numbers
-//! ([`slab`]). They are freed with the task that made them, whatever the plugin forgot. Each thread
+//! (`slab`). They are freed with the task that made them, whatever the plugin forgot. Each thread
 //! has its own tables, so nothing here is locked on a session's way.
+//!
+//! ```text
+//! description  library  instance        a library judged, loaded, at work for a service
+//! session  running  node_task           its tasks: serve, run, probe, watch
+//! task                                  a future of the plugin's, polled, and what it owns
+//! tables  slab  stream  relay  timer    what its numbers name
+//! chain  pool  ticket  step  failure    requests, their links, and the recovery engine behind them
+//! keeper                                cuts, silence, deadlines, links at rest
+//! api  api_requests  bridge  layout  waker    the boundary itself
+//! ```
 
+mod api;
+mod api_requests;
+mod bridge;
+mod buffers;
+mod chain;
+mod clock;
+mod connect;
+mod description;
+mod failure;
+mod instance;
+mod keeper;
 mod layout;
+mod library;
+mod measures;
+mod node_task;
+mod pool;
+mod relay;
+mod running;
+mod session;
+mod sessions;
 mod slab;
+mod step;
 mod stop;
+mod stream;
+mod tables;
+mod task;
+mod ticket;
+mod timer;
 mod waker;
 
+pub use description::{Description, LoadError, inspect};
+pub use instance::{CreateError, Instance, InstanceSettings, OptionMistake, Timeouts};
+pub use library::Library;
+pub use session::{Outcome, SessionEnd};
+pub use sessions::{SessionStanding, sessions};
 pub use stop::{Stop, Stopper};
+pub use tables::{HostCounts, counts};

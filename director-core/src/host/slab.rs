@@ -61,7 +61,6 @@ pub(crate) struct Slab<T> {
     kind: Kind,
     places: Vec<Place<T>>,
     free: Vec<u32>,
-    held: usize,
 }
 
 #[derive(Debug)]
@@ -77,7 +76,6 @@ impl<T> Slab<T> {
             kind,
             places: Vec::new(),
             free: Vec::new(),
-            held: 0,
         }
     }
 
@@ -103,7 +101,6 @@ impl<T> Slab<T> {
             | (u64::from(place.time) << TIME_SHIFT)
             | u64::from(index);
         place.thing = Some(make(number));
-        self.held += 1;
         Some(number)
     }
 
@@ -129,7 +126,6 @@ impl<T> Slab<T> {
         let index = self.index(thread, number)?;
         let place = self.places.get_mut(index).ok_or(Void::Gone)?;
         let thing = place.thing.take().ok_or(Void::Gone)?;
-        self.held -= 1;
         if place.time < LAST_TIME {
             place.time += 1;
             self.free.push(index as u32);
@@ -137,9 +133,15 @@ impl<T> Slab<T> {
         Ok(thing)
     }
 
+    /// All that is kept.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.places.iter().filter_map(|place| place.thing.as_ref())
+    }
+
     /// How many things are kept.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.held
+        self.iter().count()
     }
 
     fn index(&self, thread: u16, number: u64) -> Result<usize, Void> {

@@ -10,8 +10,8 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::Arc;
-use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
 
 use director_abi as abi;
 
@@ -62,6 +62,8 @@ unsafe extern "C" fn ours_drop(data: *const c_void) {
 /// A waker lent by a plugin for one call.
 #[derive(Clone, Copy)]
 pub(crate) enum Lent<'a> {
+    /// None: the plugin only asks, and whoever waits goes on waiting.
+    Nobody,
     /// The host's own.
     Ours(&'a Waker),
     /// The plugin's.
@@ -69,14 +71,14 @@ pub(crate) enum Lent<'a> {
 }
 
 impl<'a> Lent<'a> {
-    /// Reads what a plugin handed in. A null waker is one that wakes nobody.
+    /// Reads what a plugin handed in.
     ///
     /// # Safety
     ///
     /// `waker` is null or a waker as [`abi::Waker`] says, for as long as `'a`.
     pub(crate) unsafe fn read(waker: *const abi::Waker) -> Self {
         if waker.is_null() {
-            return Self::Ours(Waker::noop());
+            return Self::Nobody;
         }
         // SAFETY: not null, and lent for `'a`.
         let waker = unsafe { &*waker };
@@ -85,14 +87,15 @@ impl<'a> Lent<'a> {
             return Self::Ours(unsafe { &*waker.data.cast::<Waker>() });
         }
         if waker.vtable.is_null() {
-            return Self::Ours(Waker::noop());
+            return Self::Nobody;
         }
         Self::Theirs(waker)
     }
 
     /// Whether `held` wakes the same task. A false `false` costs a clone, nothing else.
-    fn is(self, held: &Waker) -> bool {
+    pub(crate) fn is(self, held: &Waker) -> bool {
         match self {
+            Self::Nobody => false,
             Self::Ours(waker) => waker.will_wake(held),
             Self::Theirs(waker) => {
                 if !ptr::eq(held.vtable(), &raw const THEIRS) {
@@ -106,8 +109,9 @@ impl<'a> Lent<'a> {
         }
     }
 
-    fn to_owned(self) -> Waker {
+    pub(crate) fn to_owned(self) -> Waker {
         match self {
+            Self::Nobody => Waker::noop().clone(),
             Self::Ours(waker) => waker.clone(),
             Self::Theirs(waker) => Held::clone_of(waker).map_or_else(
                 || Waker::noop().clone(),
@@ -189,7 +193,7 @@ fn wake(held: &Held) {
 pub(crate) struct WakerSlot(Cell<Option<Waker>>);
 
 impl WakerSlot {
-    /// Polls `poll` for the lent waker, which is kept.
+    /// Polls `poll` for the lent waker, which is kept; for nobody, whoever waits is kept.
     pub(crate) fn poll_with<R>(
         &self,
         lent: Lent<'_>,
@@ -197,7 +201,7 @@ impl WakerSlot {
     ) -> R {
         let before = self.0.take();
         let (waker, before) = match before {
-            Some(held) if lent.is(&held) => (held, None),
+            Some(held) if matches!(lent, Lent::Nobody) || lent.is(&held) => (held, None),
             other => (lent.to_owned(), other),
         };
         let polled = poll(&mut Context::from_waker(&waker));
@@ -230,10 +234,49 @@ impl std::fmt::Debug for WakerSlot {
     }
 }
 
+/// Wakers of one task that are kept at most; more are those of futures that have gone.
+const MOST_WAITING: usize = 64;
+
+/// The wakers of many that wait for one thing. Itself the waker to poll that thing with.
+#[derive(Default)]
+pub(crate) struct ManyWakers(Mutex<Vec<Waker>>);
+
+impl ManyWakers {
+    /// Keeps the lent waker, once. When there are too many, all are woken: who still waits comes
+    /// again.
+    pub(crate) fn add(&self, lent: Lent<'_>) {
+        if matches!(lent, Lent::Nobody) {
+            return;
+        }
+        let mut all = self.take();
+        if !all.iter().any(|held| lent.is(held)) {
+            all.push(lent.to_owned());
+        }
+        if all.len() > MOST_WAITING {
+            all.drain(..).for_each(Waker::wake);
+        }
+        self.lock().append(&mut all);
+    }
+
+    /// Nothing of a plugin's runs while the list is locked.
+    fn take(&self) -> Vec<Waker> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for ManyWakers {
+    fn wake(self: Arc<Self>) {
+        self.take().into_iter().for_each(Waker::wake);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use super::*;
 
@@ -333,11 +376,61 @@ mod tests {
         slot.poll_with(
             // SAFETY: `count` is alive.
             unsafe { Lent::read(&theirs) },
-            |cx| cx.waker().clone().wake(),
+            |cx| {
+                let kept = cx.waker().clone();
+                drop(std::mem::replace(&mut kept.clone(), Waker::noop().clone()));
+                kept.wake();
+            },
         );
         slot.wake();
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
         assert_eq!(Arc::strong_count(&count), 1, "nothing kept");
+    }
+
+    #[test]
+    fn a_question_without_a_waker_leaves_whoever_waits() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let slot = WakerSlot::default();
+        slot.register(Lent::Ours(&waker));
+        // SAFETY: null is allowed.
+        slot.register(unsafe { Lent::read(ptr::null()) });
+        slot.wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn many_wait_for_one_thing_and_all_are_woken() {
+        let counts: Vec<Arc<Count>> = (0..3).map(|_| Arc::default()).collect();
+        let wakers: Vec<Waker> = counts
+            .iter()
+            .map(|count| Waker::from(Arc::clone(count)))
+            .collect();
+        let many = Arc::new(ManyWakers::default());
+        for waker in wakers.iter().chain(&wakers) {
+            many.add(Lent::Ours(waker));
+        }
+        many.add(Lent::Nobody);
+        Waker::from(many).wake();
+        assert!(
+            counts
+                .iter()
+                .all(|count| count.0.load(Ordering::Relaxed) == 1)
+        );
+    }
+
+    #[test]
+    fn too_many_are_woken_early_rather_than_kept() {
+        let many = Arc::new(ManyWakers::default());
+        let counts: Vec<Arc<Count>> = (0..=MOST_WAITING).map(|_| Arc::default()).collect();
+        for count in &counts {
+            many.add(Lent::Ours(&Waker::from(Arc::clone(count))));
+        }
+        assert!(
+            counts
+                .iter()
+                .all(|count| count.0.load(Ordering::Relaxed) == 1)
+        );
     }
 
     #[test]

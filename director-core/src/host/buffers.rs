@@ -1,0 +1,67 @@
+//! Read buffers and pipes, kept for the next use: a session at rest holds none.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+/// One read buffer, in bytes.
+pub(super) const BUFFER: usize = 16 * 1024;
+/// Read buffers that a thread keeps unused.
+const BUFFERS: usize = 64;
+/// Pipes that a thread keeps unused.
+const PIPES: usize = 16;
+
+/// A thread's unused read buffers.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(RefCell<Vec<Box<[u8]>>>);
+
+impl Buffers {
+    pub(super) fn take(&self) -> Box<[u8]> {
+        self.0
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice())
+    }
+
+    /// Takes a buffer back. One of another size, or too many, is freed.
+    pub(super) fn give(&self, buffer: Box<[u8]>) {
+        let mut unused = self.0.borrow_mut();
+        if buffer.len() == BUFFER && unused.len() < BUFFERS {
+            unused.push(buffer);
+        }
+    }
+}
+
+/// A pipe, through which bytes are spliced from one socket to another.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    pub(super) out: OwnedFd,
+    pub(super) into: OwnedFd,
+}
+
+/// A thread's unused pipes, all of them empty.
+#[derive(Debug, Default)]
+pub(super) struct Pipes(RefCell<Vec<Pipe>>);
+
+impl Pipes {
+    /// # Errors
+    ///
+    /// That of `pipe2`: no descriptors left.
+    pub(super) fn take(&self) -> io::Result<Pipe> {
+        if let Some(pipe) = self.0.borrow_mut().pop() {
+            return Ok(pipe);
+        }
+        let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Pipe { out, into })
+    }
+
+    /// Takes an empty pipe back.
+    pub(super) fn give(&self, pipe: Pipe) {
+        let mut unused = self.0.borrow_mut();
+        if unused.len() < PIPES {
+            unused.push(pipe);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Steps: what a plugin does for a request between two calls of `poll_step`, watched for cuts and
+//! for silence.
+//!
+//! A cut never drops a step at first. Every operation on its link fails at once and the plugin
+//! returns by itself, its counts right. Only a step that has not returned when its grace is over is
+//! to be dropped, and counts as torn. The grace stands still while the step waits for the client.
+
+use std::rc::Rc;
+
+use director_recovery::Kind;
+
+use super::clock::{self, NEVER};
+use super::instance::Timeouts;
+use super::stream::{Side, Stream};
+use crate::cluster::NodeId;
+
+/// How often a step is looked at while its grace runs, in nanoseconds.
+const GRACE_LOOK: u64 = 10_000_000;
+
+/// What the plugin does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Establish,
+    Attempt,
+    CleanUp,
+    Ask,
+}
+
+impl What {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Establish => "establish",
+            Self::Attempt => "attempt",
+            Self::CleanUp => "cleanup",
+            Self::Ask => "ask",
+        }
+    }
+}
+
+/// Why a step was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its node was declared down.
+    Down,
+    /// A byte was due for too long, on a node that answers its probes.
+    Stalled,
+    /// Its time is over.
+    Late,
+}
+
+impl Why {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Stalled => "stalled",
+            Self::Late => "late",
+        }
+    }
+
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::Down => Kind::Lost,
+            Self::Stalled | Self::Late => Kind::Stalled,
+        }
+    }
+
+    pub(super) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Down => "cut: the node was declared down",
+            Self::Stalled => "cut: a byte was due for too long",
+            Self::Late => "cut: its time was over",
+        }
+    }
+}
+
+/// A step under way.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) what: What,
+    /// The link's stream; `None` for a cleanup whose link is gone.
+    pub(super) stream: Option<Rc<Stream>>,
+    /// The client's stream, if there is a client.
+    client: Option<Rc<Stream>>,
+    pub(super) begun: u64,
+    /// When it is cut.
+    pub(super) deadline: u64,
+    sent_before: u64,
+    answered_before: u64,
+    cut: Option<Cut>,
+    /// Silence is counted from here on at the earliest: until then the client was the one to wait for.
+    not_before: u64,
+    suspected_at: Option<u64>,
+    /// When its node first showed a sign of failure.
+    pub(super) first_sign: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Cut {
+    why: Why,
+    /// How much of the grace is used up.
+    used: u64,
+    looked_at: u64,
+    over: bool,
+}
+
+/// What a look at a step found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing; look again then.
+    Fine(u64),
+    /// A byte was due for `silence`: the node is to be probed. Look again then.
+    Silent(NodeId, u64),
+    /// It is to be cut.
+    Cut(Why),
+    /// Its grace is over.
+    Over,
+}
+
+impl Step {
+    pub(super) fn begin(
+        what: What,
+        stream: Option<Rc<Stream>>,
+        client: Option<Rc<Stream>>,
+        deadline: u64,
+    ) -> Self {
+        if let Some(stream) = &stream {
+            stream.set_due(true);
+            stream.expect_first_byte();
+        }
+        let now = clock::now();
+        Self {
+            sent_before: stream.as_ref().map_or(0, |stream| stream.accepted()),
+            answered_before: client.as_ref().map_or(0, |client| client.accepted()),
+            // The node died while nothing was under way on the link.
+            cut: stream
+                .as_ref()
+                .is_some_and(|stream| stream.is_cut())
+                .then(|| Cut::new(Why::Down, now)),
+            what,
+            stream,
+            client,
+            begun: now,
+            deadline,
+            not_before: now,
+            suspected_at: None,
+            first_sign: None,
+        }
+    }
+
+    /// Bytes that went to the node.
+    pub(super) fn sent(&self) -> u64 {
+        let now = self.stream.as_ref().map_or(0, |stream| stream.accepted());
+        now.saturating_sub(self.sent_before)
+    }
+
+    /// Bytes that the client accepted.
+    pub(super) fn answered(&self) -> u64 {
+        let now = self.client.as_ref().map_or(0, |client| client.accepted());
+        now.saturating_sub(self.answered_before)
+    }
+
+    /// When the first byte came from the node.
+    pub(super) fn first_byte(&self) -> Option<u64> {
+        self.stream.as_ref().and_then(|stream| stream.first_byte())
+    }
+
+    /// The client's stream has failed.
+    pub(super) fn client_failed(&self) -> bool {
+        let client = self.client.as_ref();
+        client.is_some_and(|client| client.failed().is_some())
+    }
+
+    pub(super) fn why_cut(&self) -> Option<Why> {
+        self.cut.as_ref().map(|cut| cut.why)
+    }
+
+    /// Whether its grace is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.cut.as_ref().is_some_and(|cut| cut.over)
+    }
+
+    /// The node it is at work on.
+    pub(super) fn node(&self) -> Option<NodeId> {
+        self.stream.as_ref().and_then(|stream| match stream.side {
+            Side::Link { node, .. } => Some(node),
+            Side::Client | Side::Health => None,
+        })
+    }
+
+    /// Cuts it; `false` when it was cut before. Its stream is to be cut with it.
+    pub(super) fn cut(&mut self, why: Why) -> bool {
+        if self.cut.is_some() {
+            return false;
+        }
+        let now = clock::now();
+        self.first_sign.get_or_insert(now);
+        self.cut = Some(Cut::new(why, now));
+        true
+    }
+
+    /// Sees how it stands at `now`.
+    pub(super) fn look(&mut self, now: u64, timeouts: &Timeouts) -> Found {
+        let waits = self.waits_for_client();
+        if let Some(cut) = &mut self.cut {
+            return cut.look(now, waits, clock::nanoseconds(timeouts.cut_grace));
+        }
+        if now >= self.deadline {
+            return Found::Cut(Why::Late);
+        }
+        self.look_for_silence(now, timeouts)
+    }
+
+    fn look_for_silence(&mut self, now: u64, timeouts: &Timeouts) -> Found {
+        let silence = clock::nanoseconds(timeouts.silence);
+        let (Some(stream), Some(node)) = (&self.stream, self.node()) else {
+            return Found::Fine(self.deadline);
+        };
+        if !stream.due() {
+            self.suspected_at = None;
+            return Found::Fine(self.deadline.min(now.saturating_add(silence)));
+        }
+        let since = stream.moved_at().max(self.begun).max(self.not_before);
+        let look_again = since.saturating_add(silence);
+        if now < look_again {
+            if self.suspected_at.is_some_and(|suspected| suspected < since) {
+                (self.suspected_at, self.first_sign) = (None, None);
+            }
+            return Found::Fine(self.deadline.min(look_again));
+        }
+        let held_up = self
+            .client
+            .as_ref()
+            .is_some_and(|client| client.is_held_up());
+        if held_up || stream.has_unread() {
+            self.not_before = now;
+            return Found::Fine(self.deadline.min(now.saturating_add(silence)));
+        }
+        if now.saturating_sub(since) >= clock::nanoseconds(timeouts.stall) {
+            return Found::Cut(Why::Stalled);
+        }
+        let next = self.deadline.min(now.saturating_add(silence));
+        // A probe that was answered says little about now: as long as the silence lasts, ask again.
+        let due = |suspected: u64| now >= suspected.saturating_add(silence);
+        if self.suspected_at.is_none_or(due) {
+            self.suspected_at = Some(now);
+            self.first_sign.get_or_insert(now);
+            return Found::Silent(node, next);
+        }
+        Found::Fine(next)
+    }
+
+    /// Whether its grace stands still. A cleanup is not waited for longer than its client's window
+    /// is closed; an attempt may also wait for what the client has to say.
+    fn waits_for_client(&self) -> bool {
+        let Some(client) = &self.client else {
+            return false;
+        };
+        match self.what {
+            What::Attempt => client.is_held_up() || client.is_awaited(),
+            What::CleanUp => client.is_held_up(),
+            What::Establish | What::Ask => false,
+        }
+    }
+}
+
+impl Cut {
+    fn new(why: Why, now: u64) -> Self {
+        Self {
+            why,
+            used: 0,
+            looked_at: now,
+            over: false,
+        }
+    }
+
+    fn look(&mut self, now: u64, waits: bool, grace: u64) -> Found {
+        if self.over {
+            return Found::Fine(NEVER);
+        }
+        let passed = now.saturating_sub(self.looked_at);
+        self.looked_at = now;
+        if !waits {
+            self.used = self.used.saturating_add(passed);
+        }
+        if self.used >= grace {
+            self.over = true;
+            return Found::Over;
+        }
+        Found::Fine(now.saturating_add(GRACE_LOOK))
+    }
+}

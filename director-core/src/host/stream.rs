@@ -1,0 +1,520 @@
+//! Streams: sockets that the host owns and a plugin reads and writes by number.
+//!
+//! A read buffer is taken when bytes are there and given back when they are consumed, so a session
+//! that waits holds none. A stream that is given up is reset; a FIN is sent by `close` alone.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use director_abi::{CODE_CUT, CODE_GONE};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::clock;
+use super::slab::Void;
+use super::tables::{self, Counted, Live};
+use super::waker::{Lent, WakerSlot};
+use crate::cluster::NodeId;
+
+/// Pieces of one write that go to the kernel at once.
+const PIECES: usize = 32;
+
+/// How an operation ended: a number of bytes, or an `errno` or one of the boundary's codes.
+pub(super) type Io = Poll<Result<usize, i32>>;
+
+/// Whose end of the stream is not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The client's.
+    Client,
+    /// A node's, on a link of an instance.
+    Link {
+        /// The instance's number.
+        instance: u64,
+        /// The node.
+        node: NodeId,
+    },
+    /// A node's, for a probe or a watch: the node's death does not cut it.
+    Health,
+}
+
+/// One socket.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) number: u64,
+    pub(super) side: Side,
+    /// Out of it once the stream has ended.
+    socket: RefCell<Option<TcpStream>>,
+    input: RefCell<Input>,
+    received: Cell<u64>,
+    accepted: Cell<u64>,
+    due: Cell<bool>,
+    /// When a byte last moved, either way.
+    moved_at: Cell<u64>,
+    /// When the first byte came since it was last asked for.
+    first_byte: Cell<Option<u64>>,
+    read_slot: WakerSlot,
+    write_slot: WakerSlot,
+    read_waits: Cell<bool>,
+    write_waits: Cell<bool>,
+    read_ended: Cell<bool>,
+    write_ended: Cell<bool>,
+    failed: Cell<Option<i32>>,
+    cut: Cell<bool>,
+    live: RefCell<Option<Counted>>,
+}
+
+/// What was read and not yet consumed.
+#[derive(Debug, Default)]
+struct Input {
+    buffer: Option<Box<[u8]>>,
+    start: usize,
+    end: usize,
+}
+
+impl Input {
+    fn unread(&self) -> &[u8] {
+        self.buffer
+            .as_ref()
+            .and_then(|buffer| buffer.get(self.start..self.end))
+            .unwrap_or_default()
+    }
+
+    /// Takes `n` bytes off, all when there are fewer, and says how many. An empty buffer goes back.
+    fn consume(&mut self, n: usize) -> usize {
+        let taken = n.min(self.end - self.start);
+        self.start += taken;
+        if self.start == self.end
+            && let Some(buffer) = self.buffer.take()
+        {
+            (self.start, self.end) = (0, 0);
+            tables::with(|tables| tables.buffers.give(buffer));
+        }
+        taken
+    }
+}
+
+/// Why a stream is ended, as far as the other side is to see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// By the plugin. What it closed properly is closed: a reset would throw away what the kernel
+    /// has not sent yet.
+    Plugin,
+    /// By the host: a FIN must not bless what was broken off.
+    Host,
+}
+
+pub(super) fn code_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(Errno::IO.raw_os_error())
+}
+
+impl Stream {
+    /// Keeps a socket; `None` when there is no number left.
+    pub(super) fn begin(socket: TcpStream, side: Side) -> Option<Rc<Self>> {
+        // From the first moment on: whatever drops it, and were it the end of the process.
+        linger(&socket, Some(Duration::ZERO));
+        tables::insert(|number| Self::new(number, socket, side))
+    }
+
+    fn new(number: u64, socket: TcpStream, side: Side) -> Self {
+        Self {
+            number,
+            side,
+            socket: RefCell::new(Some(socket)),
+            input: RefCell::default(),
+            received: Cell::new(0),
+            accepted: Cell::new(0),
+            due: Cell::new(true),
+            moved_at: Cell::new(clock::now()),
+            first_byte: Cell::new(None),
+            read_slot: WakerSlot::default(),
+            write_slot: WakerSlot::default(),
+            read_waits: Cell::new(false),
+            write_waits: Cell::new(false),
+            read_ended: Cell::new(false),
+            write_ended: Cell::new(false),
+            failed: Cell::new(None),
+            cut: Cell::new(false),
+            live: RefCell::new(Some(Counted::new(Live::Stream))),
+        }
+    }
+
+    /// Sees to it that there is an unread byte, or the end of the stream. What is unread comes from
+    /// [`Stream::with_unread`].
+    pub(super) fn poll_fill(&self, waker: Lent<'_>) -> Io {
+        if self.cut.get() {
+            return Poll::Ready(Err(CODE_CUT));
+        }
+        let (Ok(mut input), Ok(mut socket)) =
+            (self.input.try_borrow_mut(), self.socket.try_borrow_mut())
+        else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let Some(socket) = socket.as_mut() else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let there = input.unread().len();
+        if there > 0 || self.read_ended.get() {
+            return Poll::Ready(Ok(there));
+        }
+        let Some(mut buffer) = tables::with(|tables| tables.buffers.take()) else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let mut into = ReadBuf::new(&mut buffer);
+        let read = self
+            .read_slot
+            .poll_with(waker, |cx| Pin::new(&mut *socket).poll_read(cx, &mut into));
+        let n = into.filled().len();
+        self.read_waits.set(read.is_pending());
+        if n > 0 {
+            input.buffer = Some(buffer);
+            (input.start, input.end) = (0, n);
+            self.note_received();
+            return Poll::Ready(Ok(n));
+        }
+        tables::with(|tables| tables.buffers.give(buffer));
+        match ready!(read) {
+            Ok(()) => {
+                self.read_ended.set(true);
+                Poll::Ready(Ok(0))
+            }
+            Err(error) => Poll::Ready(Err(self.fail(&error))),
+        }
+    }
+
+    /// Hands out the unread bytes.
+    pub(super) fn with_unread<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        match self.input.try_borrow() {
+            Ok(input) => use_them(input.unread()),
+            Err(_borrowed) => use_them(&[]),
+        }
+    }
+
+    /// Takes `n` unread bytes off, all when there are fewer.
+    pub(super) fn consume(&self, n: usize) {
+        if let Ok(mut input) = self.input.try_borrow_mut() {
+            let taken = input.consume(n);
+            self.received.set(self.received.get() + taken as u64);
+        }
+    }
+
+    /// Puts bytes back that were taken off and went nowhere, before those that are unread.
+    pub(super) fn put_back(&self, mut bytes: Vec<u8>) {
+        if let Ok(mut input) = self.input.try_borrow_mut() {
+            let n = bytes.len() as u64;
+            self.received.set(self.received.get().saturating_sub(n));
+            bytes.extend_from_slice(input.unread());
+            input.consume(usize::MAX);
+            (input.start, input.end) = (0, bytes.len());
+            input.buffer = Some(bytes.into_boxed_slice());
+        }
+    }
+
+    /// Counts bytes that went by without a stay in the buffer.
+    pub(super) fn note_spliced(&self, n: u64) {
+        self.received.set(self.received.get() + n);
+        self.note_received();
+    }
+
+    fn note_received(&self) {
+        let now = clock::now();
+        self.moved_at.set(now);
+        if self.first_byte.get().is_none() {
+            self.first_byte.set(Some(now));
+        }
+    }
+
+    /// Writes from the pieces in order, as much as the kernel takes.
+    pub(super) fn poll_write(&self, waker: Lent<'_>, pieces: &[IoSlice<'_>]) -> Io {
+        if self.cut.get() {
+            return Poll::Ready(Err(CODE_CUT));
+        }
+        if pieces.iter().all(|piece| piece.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        let Ok(mut socket) = self.socket.try_borrow_mut() else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let Some(socket) = socket.as_mut() else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let pieces = &pieces[..pieces.len().min(PIECES)];
+        let written = self.write_slot.poll_with(waker, |cx| {
+            Pin::new(&mut *socket).poll_write_vectored(cx, pieces)
+        });
+        self.write_waits.set(written.is_pending());
+        match ready!(written) {
+            Ok(n) => {
+                self.note_accepted(n as u64);
+                Poll::Ready(Ok(n))
+            }
+            Err(error) => Poll::Ready(Err(self.fail(&error))),
+        }
+    }
+
+    /// Counts bytes that the socket has taken.
+    pub(super) fn note_accepted(&self, n: u64) {
+        self.accepted.set(self.accepted.get() + n);
+        self.moved_at.set(clock::now());
+    }
+
+    /// Ready when everything written has been taken: nothing is held back here.
+    pub(super) fn poll_flush(&self) -> Io {
+        Poll::Ready(if self.cut.get() { Err(CODE_CUT) } else { Ok(0) })
+    }
+
+    /// Says the end of what is written.
+    pub(super) fn poll_close(&self, waker: Lent<'_>) -> Io {
+        if self.cut.get() {
+            return Poll::Ready(Err(CODE_CUT));
+        }
+        if self.write_ended.get() {
+            return Poll::Ready(Ok(0));
+        }
+        let Ok(mut socket) = self.socket.try_borrow_mut() else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let Some(socket) = socket.as_mut() else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let closed = self
+            .write_slot
+            .poll_with(waker, |cx| Pin::new(&mut *socket).poll_shutdown(cx));
+        match ready!(closed) {
+            Ok(()) => {
+                self.write_ended.set(true);
+                Poll::Ready(Ok(0))
+            }
+            Err(error) => Poll::Ready(Err(self.fail(&error))),
+        }
+    }
+
+    /// Polls for a relay, which reads or writes the socket itself: `poll` for readiness, and what
+    /// comes out is noted as a read or a write of this stream is.
+    pub(super) fn poll_raw(
+        &self,
+        waker: Lent<'_>,
+        way: Way,
+        poll: impl FnOnce(&mut Context<'_>, &TcpStream) -> Poll<io::Result<usize>>,
+    ) -> Io {
+        if self.cut.get() {
+            return Poll::Ready(Err(CODE_CUT));
+        }
+        let Ok(socket) = self.socket.try_borrow() else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let Some(socket) = socket.as_ref() else {
+            return Poll::Ready(Err(CODE_GONE));
+        };
+        let (slot, waits) = match way {
+            Way::Read => (&self.read_slot, &self.read_waits),
+            Way::Write => (&self.write_slot, &self.write_waits),
+        };
+        let done = slot.poll_with(waker, |cx| poll(cx, socket));
+        waits.set(done.is_pending());
+        match ready!(done) {
+            Ok(n) => Poll::Ready(Ok(n)),
+            // The kernel will not splice here: that is no failure of the stream.
+            Err(error) if code_of(&error) == Errno::INVAL.raw_os_error() => {
+                Poll::Ready(Err(Errno::INVAL.raw_os_error()))
+            }
+            Err(error) => Poll::Ready(Err(self.fail(&error))),
+        }
+    }
+
+    /// The stream's peer has ended what it writes.
+    pub(super) fn note_end(&self) {
+        self.read_ended.set(true);
+    }
+
+    fn fail(&self, error: &io::Error) -> i32 {
+        let code = code_of(error);
+        self.failed.set(Some(self.failed.get().unwrap_or(code)));
+        code
+    }
+
+    /// Every operation fails from now on, those that wait included.
+    pub(super) fn cut(&self) {
+        if !self.cut.replace(true) {
+            self.read_slot.wake();
+            self.write_slot.wake();
+        }
+    }
+
+    /// Whether the peer owes bytes.
+    pub(super) fn set_due(&self, due: bool) {
+        if self.due.replace(due) != due {
+            self.moved_at.set(clock::now());
+        }
+    }
+
+    /// Ends the stream; its number is void.
+    pub(super) fn end(&self, ending: Ending) {
+        if let Ok(stream) = tables::remove::<Self>(self.number) {
+            stream.shut(ending);
+        }
+    }
+
+    /// Ends the stream of a number, as the plugin asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Void`] when it names none.
+    pub(super) fn give_up(number: u64) -> Result<(), Void> {
+        tables::remove::<Self>(number)?.shut(Ending::Plugin);
+        Ok(())
+    }
+
+    /// Drops the socket; what still holds the stream finds it gone.
+    fn shut(&self, ending: Ending) {
+        let closed = self.write_ended.get()
+            && match ending {
+                Ending::Plugin => true,
+                Ending::Host => self.read_ended.get(),
+            };
+        self.live.take();
+        if let Ok(mut input) = self.input.try_borrow_mut() {
+            input.consume(usize::MAX);
+        }
+        let Ok(socket) = self.socket.try_borrow_mut().map(|mut socket| socket.take()) else {
+            // In use further up on this very stack: it is reset when that returns and drops it.
+            self.cut();
+            return;
+        };
+        if closed && let Some(socket) = &socket {
+            linger(socket, None);
+        }
+        drop(socket);
+        self.read_slot.wake();
+        self.write_slot.wake();
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted.get()
+    }
+
+    pub(super) fn due(&self) -> bool {
+        self.due.get()
+    }
+
+    pub(super) fn moved_at(&self) -> u64 {
+        self.moved_at.get()
+    }
+
+    /// When the first byte came since the last call of [`Stream::expect_first_byte`].
+    pub(super) fn first_byte(&self) -> Option<u64> {
+        self.first_byte.get()
+    }
+
+    pub(super) fn expect_first_byte(&self) {
+        self.first_byte.set(None);
+    }
+
+    /// The first error that the socket gave.
+    pub(super) fn failed(&self) -> Option<i32> {
+        self.failed.get()
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// Neither failed nor cut nor ended.
+    pub(super) fn is_whole(&self) -> bool {
+        self.failed.get().is_none()
+            && !self.cut.get()
+            && !self.read_ended.get()
+            && !self.write_ended.get()
+    }
+
+    /// Whole, and the peer has said nothing that nobody asked for: not a byte, not its end.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let (Ok(input), Ok(socket)) = (self.input.try_borrow(), self.socket.try_borrow()) else {
+            return false;
+        };
+        let mut byte = [MaybeUninit::uninit()];
+        self.is_whole()
+            && input.unread().is_empty()
+            && socket.as_ref().is_some_and(|socket| {
+                SockRef::from(socket)
+                    .peek(&mut byte)
+                    .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            })
+    }
+
+    /// Whether bytes or the end have come that the plugin did not ask for yet.
+    pub(super) fn has_unread(&self) -> bool {
+        self.with_unread(|unread| !unread.is_empty()) || self.is_ready(PollFlags::IN)
+    }
+
+    /// A write waits, and the peer's window is closed indeed.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.write_waits.get() && !self.is_ready(PollFlags::OUT)
+    }
+
+    /// A read waits for the peer.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.read_waits.get() && !self.has_unread()
+    }
+
+    fn is_ready(&self, what: PollFlags) -> bool {
+        let Ok(socket) = self.socket.try_borrow() else {
+            return false;
+        };
+        let Some(socket) = socket.as_ref() else {
+            return false;
+        };
+        let mut asked = [PollFd::new(socket, what)];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut asked, Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Forgets whoever waited: the stream goes to rest, or comes from it.
+    pub(super) fn rest(&self, resting: bool) {
+        self.read_slot.clear();
+        self.write_slot.clear();
+        self.read_waits.set(false);
+        self.write_waits.set(false);
+        let live = if resting {
+            Live::RestingLink
+        } else {
+            Live::Stream
+        };
+        self.live.replace(Some(Counted::new(live)));
+    }
+}
+
+/// Which way a relay uses a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Read,
+    Write,
+}
+
+/// Resets a socket that never became a stream.
+pub(super) fn reset(socket: TcpStream) {
+    linger(&socket, Some(Duration::ZERO));
+}
+
+/// With zero, the socket is reset when it is dropped, and what was not sent yet thrown away.
+fn linger(socket: &TcpStream, how_long: Option<Duration>) {
+    // It fails for no socket of ours; if it did, the drop would send a FIN, which is worth a word.
+    if let Err(error) = SockRef::from(socket).set_linger(how_long) {
+        tracing::warn!(%error, "how a stream is to end could not be set");
+    }
+}
