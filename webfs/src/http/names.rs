@@ -44,7 +44,7 @@ names! {
 }
 
 /// `Access-Control-Allow-Headers`: what a page of another origin may send.
-pub(crate) const ALLOWED: &str = "content-type, if-none-match, stream-seq, stream-ttl, \
+pub(crate) const ALLOWED: &str = "content-type, authorization, if-none-match, stream-seq, stream-ttl, \
     stream-expires-at, stream-closed, stream-forked-from, stream-fork-offset, stream-fork-sub-offset, \
     stream-min-offset, stream-consistency, producer-id, producer-epoch, producer-seq, \
     webfs-director, webfs-request, webfs-was";
