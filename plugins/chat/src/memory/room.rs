@@ -1,0 +1,189 @@
+//! What the director remembers of one stream, over all its clients.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+
+use crate::cursor::{Cursor, Cut};
+use crate::keys::Keys;
+use crate::memory::outbox::Outbox;
+use crate::name::Name;
+use crate::path::StreamPath;
+
+/// One stream.
+#[derive(Debug)]
+pub struct Room {
+    path: StreamPath,
+    state: Mutex<State>,
+}
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The largest cursor of any answer; `None` before the first.
+    largest: Option<Cursor>,
+    /// What a write was accepted without, after a second of waiting for it. It is not asked for again:
+    /// each write to come would wait a second for it too.
+    given_up: Cut,
+    /// The largest stable cursor of any answer.
+    pub stable: Cursor,
+    /// Writes that are not yet stable.
+    pub outbox: Outbox,
+    /// What readers were shown lately.
+    pub keys: Keys,
+    /// Whoever waits for somebody else's claim in the outbox to end.
+    waiting: Vec<oneshot::Sender<()>>,
+    /// When it was last asked for.
+    pub used: Duration,
+}
+
+impl Room {
+    /// A stream of which nothing is known.
+    #[must_use]
+    pub fn new(path: StreamPath) -> Self {
+        Self {
+            path,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &StreamPath {
+        &self.path
+    }
+
+    /// What is remembered. Held for the length of a statement or two, never over an await.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// `Stream-Min-Offset` of the next request.
+    #[must_use]
+    pub fn min(&self) -> Option<Cursor> {
+        let largest = self.largest.as_ref()?;
+        let stable = self.stable.cut_of(largest.generation);
+        let known = |name: Name| stable.map_or(0, |cut| cut.get(name.letter));
+        let cut: Cut = largest
+            .cut
+            .names()
+            // A letter that the stable cut no longer spells, and a later one of the same server has
+            // taken its place: it counts no more.
+            .filter(|name| {
+                known(*name) > 0 || !stable.is_some_and(|cut| cut.supersedes(name.letter))
+            })
+            .map(|name| match self.given_up.covers(name) {
+                true => Name {
+                    index: known(name),
+                    ..name
+                },
+                false => name,
+            })
+            .collect();
+        Some(Cursor {
+            generation: largest.generation,
+            cut,
+        })
+    }
+
+    /// Takes in a cursor of an answer. `true` when the stream is of a newer generation than was known:
+    /// what was remembered of the old one is gone.
+    pub fn told(&mut self, next: &Cursor) -> bool {
+        let Some(largest) = &mut self.largest else {
+            self.largest = Some(next.clone());
+            return false;
+        };
+        let anew = next.generation > largest.generation;
+        largest.merge(next);
+        if anew {
+            self.given_up = Cut::default();
+            self.keys.clear();
+        }
+        anew
+    }
+
+    /// A write with that min was accepted by a server that did not have all of it, but `had`.
+    pub fn released(&mut self, min: &Cursor, had: &Cursor) {
+        if let Some(had) = had.cut_of(min.generation) {
+            let missing = min.cut.names().filter(|name| !had.covers(*name));
+            for name in missing {
+                self.given_up.raise(name);
+            }
+        }
+    }
+
+    /// A promise to be told when a claim in the outbox ends.
+    pub fn wait(&mut self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.retain(|waiting| !waiting.is_canceled());
+        self.waiting.push(sender);
+        receiver
+    }
+
+    /// A claim ended.
+    pub fn wake(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever waited may be gone.
+            let _ = waiting.send(());
+        }
+    }
+
+    /// Forgets the stream: it was deleted.
+    pub fn forget(&mut self) {
+        self.largest = None;
+        self.given_up = Cut::default();
+        self.stable = Cursor::default();
+        self.keys.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cursor(text: &str) -> Cursor {
+        text.parse().unwrap()
+    }
+
+    fn min(state: &State) -> String {
+        state.min().map_or_else(String::new, |min| min.to_string())
+    }
+
+    #[test]
+    fn min_is_the_largest_of_all_answers() {
+        let mut state = State::default();
+        assert_eq!(min(&state), "");
+        state.told(&cursor("0000000000000080_g0-a.80"));
+        state.told(&cursor("0000000000000062_g0-a.5-b.57"));
+        assert_eq!(min(&state), "0000000000000137_g0-a.80-b.57");
+        assert!(state.told(&cursor("0000000000000001_g1-c.1")));
+        assert_eq!(min(&state), "0000000000000001_g1-c.1");
+        state.forget();
+        assert_eq!(min(&state), "");
+    }
+
+    #[test]
+    fn what_a_write_could_not_wait_for_is_not_asked_for_again() {
+        let mut state = State::default();
+        state.told(&cursor("0000000000000087_g0-a.80-b.7"));
+        state.stable = cursor("0000000000000050_g0-a.50");
+        let sent = state.min().unwrap();
+        state.released(&sent, &cursor("0000000000000068_g0-a.60-b.8"));
+        assert_eq!(min(&state), "0000000000000057_g0-a.50-b.7");
+        state.told(&cursor("0000000000000081_g0-a.81"));
+        assert_eq!(min(&state), "0000000000000088_g0-a.81-b.7");
+        state.stable = cursor("0000000000000081_g0-a.81");
+        assert_eq!(min(&state), "0000000000000088_g0-a.81-b.7");
+    }
+
+    #[test]
+    fn a_letter_that_is_folded_away_is_not_asked_for() {
+        let mut state = State::default();
+        state.told(&cursor("0000000000065545_g0-a.80-a1.65538-b.7"));
+        assert_eq!(min(&state), "0000000000065545_g0-a.80-a1.65538-b.7");
+        state.stable = cursor("0000000000065537_g0-a1.65537");
+        assert_eq!(min(&state), "0000000000065545_g0-a1.65538-b.7");
+    }
+}
