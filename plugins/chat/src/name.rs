@@ -172,7 +172,15 @@ mod tests {
             assert!(bad.parse::<Letter>().is_err(), "{bad}");
         }
         assert_eq!("a1.80".parse::<Name>().unwrap().to_string(), "a1.80");
-        for bad in ["a", "a.", "a.0", "a.01", "a.+1", ".1", "a.12345678901234567"] {
+        for bad in [
+            "a",
+            "a.",
+            "a.0",
+            "a.01",
+            "a.+1",
+            ".1",
+            "a.12345678901234567",
+        ] {
             assert!(bad.parse::<Name>().is_err(), "{bad}");
         }
         assert_eq!("a1/5".parse::<Identity>().unwrap().to_string(), "a1/5");

@@ -103,7 +103,9 @@ mod tests {
         assert_eq!(good("/v1/stream/h%C3%A4user%2f1"), "häuser/1");
         assert_eq!(StreamPath::of_url("/v1/streams"), None);
         assert_eq!(StreamPath::of_url("/"), None);
-        for bad in ["", "a//b", "a/../b", "%2e%2e", "a%0ab", "a%0", "%zz", "a/%ff", "a/"] {
+        for bad in [
+            "", "a//b", "a/../b", "%2e%2e", "a%0ab", "a%0", "%zz", "a/%ff", "a/",
+        ] {
             let url = format!("/v1/stream/{bad}");
             assert!(StreamPath::of_url(&url).unwrap().is_err(), "{bad}");
         }

@@ -130,13 +130,17 @@ impl Reader {
     }
 }
 
-/// Writes one event.
+/// Writes one event. A space after the colon only where the line itself begins with one: some clients
+/// look for `data:{`.
 pub fn write(to: &mut BytesMut, kind: &str, data: &str) {
     to.reserve(kind.len() + data.len() + 24);
     to.put_slice(b"event: ");
     to.put_slice(kind.as_bytes());
     for line in data.split('\n') {
-        to.put_slice(b"\ndata: ");
+        to.put_slice(b"\ndata:");
+        if line.starts_with(' ') {
+            to.put_u8(b' ');
+        }
         to.put_slice(line.as_bytes());
     }
     to.put_slice(b"\n\n");

@@ -103,6 +103,12 @@ impl Memory {
         }
     }
 
+    /// The rules that are switched off.
+    #[must_use]
+    pub fn without(&self) -> Without {
+        self.without
+    }
+
     /// The number of the next write, create or delete.
     pub fn number(&self) -> u64 {
         self.next_write.fetch_add(1, Ordering::Relaxed)
@@ -126,10 +132,15 @@ impl Memory {
 
     /// `Stream-Min-Offset` of a request about to be made.
     #[must_use]
-    pub fn min(&self, room: &Room) -> Option<Cursor> {
+    pub fn min(&self, room: &Room, writes: bool) -> Option<Cursor> {
         (!self.without.min_offset)
-            .then(|| room.state().min())
+            .then(|| room.state().min(writes))
             .flatten()
+    }
+
+    /// A client brought a cursor: it has seen that much, perhaps through another director.
+    pub fn offered(&self, room: &Room, cursor: &Cursor) {
+        room.state().offered(cursor);
     }
 
     /// To be kept with a write when it is sent.

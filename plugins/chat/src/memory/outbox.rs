@@ -62,6 +62,8 @@ pub struct Again {
     pub stored: Stored,
     /// `WebFS-Was`.
     pub names: Vec<Name>,
+    /// Of the stream, when it was acknowledged.
+    pub generation: u32,
 }
 
 /// The most names a request may carry in `WebFS-Was`.
@@ -141,6 +143,7 @@ impl Outbox {
                     write: Arc::clone(&kept.write),
                     stored: kept.stored.clone(),
                     names: was(&kept.names),
+                    generation: kept.generation,
                 })
             }
         }
@@ -212,9 +215,7 @@ impl Kept {
 fn was(names: &[Name]) -> Vec<Name> {
     let skip = names.len().saturating_sub(MAX_WAS);
     let first = names.first().filter(|_| skip > 0);
-    let rest = names
-        .iter()
-        .skip(if skip > 0 { skip + 1 } else { 0 });
+    let rest = names.iter().skip(if skip > 0 { skip + 1 } else { 0 });
     first.into_iter().chain(rest).copied().collect()
 }
 
@@ -228,12 +229,10 @@ mod tests {
     fn write(number: u64) -> Arc<Write> {
         Arc::new(Write {
             number,
+            target: String::new(),
             request: format!("d.{number}"),
             min: None,
-            content_type: None,
-            producer: None,
-            stream_seq: None,
-            closes: false,
+            headers: hyper::HeaderMap::new(),
         })
     }
 
@@ -309,9 +308,16 @@ mod tests {
         outbox.acknowledged(&write(3), stored, acked("b.1", "b/1", &servers));
         let gone = outbox.stable(&cursor("0000000000000002_g0-a.1-b.1"), &servers);
         assert_eq!(numbers(&gone), [1, 3]);
-        assert!(outbox.stable(&cursor("0000000000000009_g0-c.9"), &servers).is_empty());
+        assert!(
+            outbox
+                .stable(&cursor("0000000000000009_g0-c.9"), &servers)
+                .is_empty()
+        );
         // The stream was made anew: what was written to the old one is nobody's any more.
-        assert_eq!(numbers(&outbox.stable(&cursor("0000000000000000_g1"), &servers)), [2]);
+        assert_eq!(
+            numbers(&outbox.stable(&cursor("0000000000000000_g1"), &servers)),
+            [2]
+        );
     }
 
     #[test]
@@ -375,8 +381,8 @@ mod tests {
                 tails[at] += 1;
                 name(&format!("{}.{}", letters[at], tails[at]))
             };
-            for at in 0..3 {
-                servers.seen(at as u32, format!("{}/1", letters[at]).parse().unwrap());
+            for (at, letter) in (0..).zip(letters) {
+                servers.seen(at, format!("{letter}/1").parse().unwrap());
             }
             for step in steps {
                 match step {

@@ -23,6 +23,9 @@ pub struct Room {
 pub struct State {
     /// The largest cursor of any answer; `None` before the first.
     largest: Option<Cursor>,
+    /// What clients brought, from another director perhaps. It counts beside the largest, and is never
+    /// believed about the generation: a client may bring anything.
+    offered: Option<Cursor>,
     /// What a write was accepted without, after a second of waiting for it. It is not asked for again:
     /// each write to come would wait a second for it too.
     given_up: Cut,
@@ -60,10 +63,21 @@ impl Room {
 }
 
 impl State {
-    /// `Stream-Min-Offset` of the next request.
+    /// `Stream-Min-Offset` of the next request. What clients brought counts for reads only once a server
+    /// has told the stream's generation: a read has to get through to learn that.
     #[must_use]
-    pub fn min(&self) -> Option<Cursor> {
-        let largest = self.largest.as_ref()?;
+    pub fn min(&self, writes: bool) -> Option<Cursor> {
+        let mut largest = match (&self.largest, &self.offered) {
+            (Some(largest), _) => largest.clone(),
+            (None, Some(offered)) if writes => offered.clone(),
+            (None, _) => return None,
+        };
+        if let Some(offered) = &self.offered
+            && offered.generation == largest.generation
+        {
+            largest.cut.merge(&offered.cut);
+        }
+        let largest = &largest;
         let stable = self.stable.cut_of(largest.generation);
         let known = |name: Name| stable.map_or(0, |cut| cut.get(name.letter));
         let cut: Cut = largest
@@ -88,6 +102,16 @@ impl State {
         })
     }
 
+    /// Takes in a cursor that a client brought.
+    pub fn offered(&mut self, cursor: &Cursor) {
+        match &mut self.offered {
+            Some(offered) if offered.generation == cursor.generation => {
+                offered.cut.merge(&cursor.cut);
+            }
+            Some(_) | None => self.offered = Some(cursor.clone()),
+        }
+    }
+
     /// Takes in a cursor of an answer. `true` when the stream is of a newer generation than was known:
     /// what was remembered of the old one is gone.
     pub fn told(&mut self, next: &Cursor) -> bool {
@@ -104,13 +128,22 @@ impl State {
         anew
     }
 
-    /// A write with that min was accepted by a server that did not have all of it, but `had`.
+    /// A write with that min was accepted by a server that did not have all of it, and answered with
+    /// `had`. A server that counts the min into its answer does not tell what it lacked: then it may be
+    /// anything that is not stable.
     pub fn released(&mut self, min: &Cursor, had: &Cursor) {
-        if let Some(had) = had.cut_of(min.generation) {
-            let missing = min.cut.names().filter(|name| !had.covers(*name));
-            for name in missing {
-                self.given_up.raise(name);
-            }
+        let Some(had) = had.cut_of(min.generation) else {
+            return;
+        };
+        let stable = self.stable.cut_of(min.generation).cloned();
+        let stable = stable.unwrap_or_default();
+        let had = if had.covers_all(&min.cut) {
+            &stable
+        } else {
+            had
+        };
+        for name in min.cut.names().filter(|name| !had.covers(*name)) {
+            self.given_up.raise(name);
         }
     }
 
@@ -133,6 +166,7 @@ impl State {
     /// Forgets the stream: it was deleted.
     pub fn forget(&mut self) {
         self.largest = None;
+        self.offered = None;
         self.given_up = Cut::default();
         self.stable = Cursor::default();
         self.keys.clear();
@@ -148,7 +182,9 @@ mod tests {
     }
 
     fn min(state: &State) -> String {
-        state.min().map_or_else(String::new, |min| min.to_string())
+        state
+            .min(true)
+            .map_or_else(String::new, |min| min.to_string())
     }
 
     #[test]
@@ -165,15 +201,31 @@ mod tests {
     }
 
     #[test]
+    fn what_clients_bring_counts_but_tells_no_generation() {
+        let mut state = State::default();
+        state.offered(&cursor("0000000000000007_g5-b.7"));
+        assert_eq!(state.min(false), None);
+        assert_eq!(min(&state), "0000000000000007_g5-b.7");
+        state.told(&cursor("0000000000000080_g0-a.80"));
+        assert_eq!(min(&state), "0000000000000080_g0-a.80");
+        state.offered(&cursor("0000000000000007_g0-b.7"));
+        assert_eq!(min(&state), "0000000000000087_g0-a.80-b.7");
+        assert_eq!(state.min(false), state.min(true));
+    }
+
+    #[test]
     fn what_a_write_could_not_wait_for_is_not_asked_for_again() {
         let mut state = State::default();
         state.told(&cursor("0000000000000087_g0-a.80-b.7"));
         state.stable = cursor("0000000000000050_g0-a.50");
-        let sent = state.min().unwrap();
+        let sent = state.min(true).unwrap();
         state.released(&sent, &cursor("0000000000000068_g0-a.60-b.8"));
         assert_eq!(min(&state), "0000000000000057_g0-a.50-b.7");
         state.told(&cursor("0000000000000081_g0-a.81"));
         assert_eq!(min(&state), "0000000000000088_g0-a.81-b.7");
+        let sent = state.min(true).unwrap();
+        state.released(&sent, &sent);
+        assert_eq!(min(&state), "0000000000000050_g0-a.50");
         state.stable = cursor("0000000000000081_g0-a.81");
         assert_eq!(min(&state), "0000000000000088_g0-a.81-b.7");
     }
