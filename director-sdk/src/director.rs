@@ -25,8 +25,18 @@ pub struct Director {
 /// each their own chain. Dropping it gives the link up, or back to the pool when it is fit.
 #[derive(Debug)]
 pub struct Chain<S: Session> {
-    number: u64,
+    number: ChainNumber,
     session: S,
+}
+
+/// A chain of the host's; ended when it is dropped.
+#[derive(Debug)]
+struct ChainNumber(u64);
+
+impl Drop for ChainNumber {
+    fn drop(&mut self) {
+        host::chain_end(self.0);
+    }
 }
 
 /// The time of a [`Director::timeout`] is over.
@@ -49,7 +59,7 @@ impl Director {
     /// A chain that owns `session` and its link.
     pub fn chain<S: Session>(&self, session: S) -> Chain<S> {
         Chain {
-            number: host::chain::<S>(self.task),
+            number: ChainNumber(host::chain::<S>(self.task)),
             session,
         }
     }
@@ -70,7 +80,7 @@ impl Director {
         chain: &mut Chain<S>,
         request: &mut R,
     ) -> Result<R::Reply, Exception> {
-        let ticket = Ticket::open(chain.number)?;
+        let ticket = Ticket::open(chain.number.0)?;
         let session = &mut chain.session;
         let mut reply = None;
         let mut answer = Answer::Begin;
@@ -253,9 +263,7 @@ fn no_link() -> Failure {
 impl<S: Session> Chain<S> {
     /// Ends the chain, and yields its session.
     pub fn into_session(self) -> S {
-        let Self { number, session } = self;
-        host::chain_end(number);
-        session
+        self.session
     }
 }
 

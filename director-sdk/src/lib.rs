@@ -36,6 +36,8 @@ mod options;
 mod protocol;
 mod relay;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tokio")]
 mod tokio_io;
 

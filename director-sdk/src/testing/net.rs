@@ -49,13 +49,6 @@ pub enum Way {
 }
 
 impl Way {
-    pub(super) fn back(self) -> Self {
-        match self {
-            Self::Out => Self::In,
-            Self::In => Self::Out,
-        }
-    }
-
     pub(super) fn index(self) -> usize {
         match self {
             Self::Out => 0,
@@ -162,6 +155,11 @@ impl Pipe {
     /// Whether a reader would find something: bytes, an end, an error.
     pub(super) fn has_news(&self) -> bool {
         !self.bytes.is_empty() || self.ended || self.broken.is_some()
+    }
+
+    /// Whether a reader finds nothing, and waits.
+    pub(super) fn is_silent(&self) -> bool {
+        self.stuck || !self.has_news()
     }
 
     pub(super) fn is_broken(&self) -> bool {

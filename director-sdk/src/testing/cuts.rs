@@ -1,0 +1,222 @@
+//! One scenario, run again and again with one fault in it, each time at another place.
+
+use std::fmt::Debug;
+
+use super::net::{Cut, Way};
+use super::state::Fault;
+use super::{Counts, Leftover, World};
+
+/// What a sweep went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Runs with a fault.
+    pub runs: usize,
+    /// Of those, in which bytes of an answer had reached the client when the fault struck.
+    pub mid_answer: usize,
+    /// Attempts after the first, in all runs.
+    pub switches: u64,
+}
+
+/// Where a fault is put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Nowhere,
+    Byte(Fault),
+    /// At this poll of a session, its node is declared down.
+    Down(u64),
+    /// At this poll of a session, it is cancelled.
+    Cancelled(u64),
+}
+
+/// Runs `scenario` without faults, then with each kind of cut at each byte that went to or from a
+/// node. What it returns (what the client saw) and what the nodes did must be the same each time.
+/// `kinds` are those that the protocol must survive: [`Cut::ALL`], or all but [`Cut::Garbage`] for a
+/// protocol that cannot tell.
+///
+/// # Panics
+///
+/// When a run is not like the first, or leaves anything behind: with seed, place and log.
+pub fn every_cut<T: PartialEq + Debug>(
+    seed: u64,
+    kinds: &[Cut],
+    scenario: impl Fn(&World) -> T,
+) -> Swept {
+    some_cuts(seed, kinds, 1, scenario)
+}
+
+/// As [`every_cut`], at every `stride`th byte of each way, the first and the last included: for
+/// scenarios with much data.
+///
+/// # Panics
+///
+/// As [`every_cut`].
+pub fn some_cuts<T: PartialEq + Debug>(
+    seed: u64,
+    kinds: &[Cut],
+    stride: u64,
+    scenario: impl Fn(&World) -> T,
+) -> Swept {
+    let sound = Run::of(seed, At::Nowhere, &scenario);
+    sound.check_rest();
+    let mut swept = Swept::default();
+    for (connection, passed) in sound.traffic.iter().enumerate() {
+        for way in [Way::Out, Way::In] {
+            let bytes = passed[way.index()];
+            let places = (0..bytes).step_by(stride.max(1) as usize).chain([bytes]);
+            for at in places {
+                for cut in kinds {
+                    let fault = Fault {
+                        connection,
+                        way,
+                        at,
+                        cut: *cut,
+                    };
+                    let run = Run::of(seed, At::Byte(fault), &scenario);
+                    run.check_like(&sound);
+                    swept.add(&run);
+                }
+            }
+        }
+    }
+    swept
+}
+
+/// Runs `scenario` without faults, then with its node declared down at each poll of a session,
+/// which is between every two awaits: what the client sees must be the same. Then with the session
+/// cancelled at each poll: what the client sees is not compared (`cancelled` says how to run it, for
+/// a client whose session was cancelled sees a reset), only that nothing is left.
+///
+/// # Panics
+///
+/// As [`every_cut`].
+pub fn every_poll<T: PartialEq + Debug>(
+    seed: u64,
+    scenario: impl Fn(&World) -> T,
+    cancelled: impl Fn(&World),
+) -> Swept {
+    let sound = Run::of(seed, At::Nowhere, &scenario);
+    sound.check_rest();
+    let mut swept = Swept::default();
+    for poll in 1..=sound.polls {
+        let run = Run::of(seed, At::Down(poll), &scenario);
+        run.check_like(&sound);
+        swept.add(&run);
+        let run = Run::of(seed, At::Cancelled(poll), &cancelled);
+        run.check_rest();
+        swept.add(&run);
+    }
+    swept
+}
+
+impl Swept {
+    fn add<T>(&mut self, run: &Run<T>) {
+        self.runs += 1;
+        self.mid_answer += usize::from(run.struck.is_some_and(|answered| answered > 0));
+        self.switches += run.switches;
+    }
+}
+
+/// One run and what came of it.
+struct Run<T> {
+    seed: u64,
+    at: At,
+    output: T,
+    effects: Vec<String>,
+    traffic: Vec<[u64; 2]>,
+    polls: u64,
+    struck: Option<u64>,
+    switches: u64,
+    left: Leftover,
+    story: String,
+}
+
+impl<T> Run<T> {
+    fn of(seed: u64, at: At, scenario: &impl Fn(&World) -> T) -> Self {
+        let tell = Tell { seed, at };
+        let world = World::seeded(seed);
+        {
+            let mut state = world.state.borrow_mut();
+            match at {
+                At::Nowhere => {}
+                At::Byte(fault) => state.fault = Some(fault),
+                At::Down(poll) => state.down_at_poll = Some(poll),
+                At::Cancelled(poll) => state.cancel_at_poll = Some(poll),
+            }
+        }
+        let output = scenario(&world);
+        let story = world.story();
+        let mut run = {
+            let state = world.state.borrow();
+            let mut effects = state.effects.clone();
+            effects.sort();
+            Self {
+                seed,
+                at,
+                output,
+                effects,
+                traffic: state
+                    .opened
+                    .iter()
+                    .map(|index| {
+                        let pipes = &state.connections[*index].pipes;
+                        [pipes[0].passed, pipes[1].passed]
+                    })
+                    .collect(),
+                polls: state.session_polls,
+                struck: state.struck,
+                switches: state.switches,
+                left: Leftover::default(),
+                story,
+            }
+        };
+        run.left = world.finish();
+        std::mem::forget(tell);
+        run
+    }
+
+    /// Nothing is left.
+    fn check_rest(&self) {
+        let Self { seed, at, left, .. } = self;
+        assert!(
+            left.counts == Counts::default() && left.left_behind == 0 && left.panics == 0,
+            "seed {seed}, {at:?}: left at the end: {left:?}\n{}",
+            self.story
+        );
+    }
+}
+
+impl<T: PartialEq + Debug> Run<T> {
+    fn check_like(&self, sound: &Self) {
+        let Self { seed, at, .. } = self;
+        assert!(
+            self.output == sound.output,
+            "seed {seed}, {at:?}: the client saw\n{:?}\nand without a fault\n{:?}\n{}",
+            self.output,
+            sound.output,
+            self.story
+        );
+        assert!(
+            self.effects == sound.effects,
+            "seed {seed}, {at:?}: the nodes did\n{:?}\nand without a fault\n{:?}\n{}",
+            self.effects,
+            sound.effects,
+            self.story
+        );
+        self.check_rest();
+    }
+}
+
+/// Says where a scenario panicked by itself.
+struct Tell {
+    seed: u64,
+    at: At,
+}
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        eprintln!(
+            "the scenario panicked with seed {}, {:?}",
+            self.seed, self.at
+        );
+    }
+}

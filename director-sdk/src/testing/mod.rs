@@ -1,0 +1,704 @@
+//! The test kit: a director in memory, with a virtual clock, seeded, on one thread.
+//!
+//! A [`World`] is a host of its own behind the same C functions as the real one, so a plugin's whole
+//! glue runs in it; the recovery engine is the one that ships. Nodes and clients are async closures
+//! over [`Wire`]s, which are ends of connections in memory. Time moves when nobody has anything to
+//! do, to the next moment at which something happens, so a test of thirty seconds' silence takes
+//! none, and the same seed gives the same run.
+//!
+//! ```ignore
+//! let world = World::seeded(1);
+//! world.start::<Fetch>("{}").unwrap();
+//! world.node("a", |mut wire| async move { /* serve one connection */ });
+//! world.node("b", |mut wire| async move { /* the same */ });
+//! let answer = world.run(async {
+//!     let mut client = world.connect();
+//!     client.write_all(b"GET 100 0\r\n").await.unwrap();
+//!     client.close();
+//!     client.read_to_end().await.unwrap()
+//! });
+//! ```
+//!
+//! [`every_cut`] runs such a scenario once without faults, then once for each byte that went to or
+//! from a node, each time with a cut at that byte, and compares what the client saw and what the
+//! nodes did ([`Wire::effect`]) with the first run. [`every_poll`] does the same at each poll of a
+//! session, with its node declared down, or the session cancelled, between two awaits.
+//!
+//! What is not like the real host: connecting takes no time, a node that was declared down stays so
+//! until [`World::revive`], and probes are not sent but answered by whether the node is well. A test
+//! process holds one library and one kit; each thread runs its own worlds, one at a time.
+
+mod abi;
+mod cuts;
+mod exec;
+mod net;
+mod recover;
+mod state;
+mod wire;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub use cuts::{Swept, every_cut, every_poll, some_cuts};
+pub use net::{Cut, Way};
+pub use wire::Wire;
+
+use self::abi::{Foreign, Plugin, Polled};
+use self::exec::{Ready, TaskId, Turn};
+use self::recover::Node;
+use self::state::{Owner, State};
+use crate::failure::Kind;
+use crate::protocol::{ConfigMistake, Protocol};
+
+type Work = Pin<Box<dyn Future<Output = ()>>>;
+/// What serves one connection of a node.
+type ServeNode = Rc<dyn Fn(Wire) -> Work>;
+
+/// Live objects of the host's; all zero at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Sessions, probes, watches, the instance's own work.
+    pub tasks: usize,
+    /// Streams, those of pooled links apart.
+    pub streams: usize,
+    /// Timers.
+    pub timers: usize,
+    /// Relays.
+    pub relays: usize,
+    /// Chains.
+    pub chains: usize,
+    /// Requests.
+    pub tickets: usize,
+}
+
+/// What a task of the plugin's was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// A session of a client's.
+    Session,
+    /// A probe.
+    Probe,
+    /// A watch.
+    Watch,
+    /// The instance's own work.
+    Run,
+}
+
+/// How a task of the plugin's ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// What it was.
+    pub what: What,
+    /// Why it failed; `None` when all is well.
+    pub kind: Option<Kind>,
+    /// The protocol's own code; 0 for none.
+    pub code: u32,
+    /// The failure in words.
+    pub detail: String,
+    /// What a probe learnt.
+    pub load: f64,
+    /// It panicked; the log has message and place.
+    pub panicked: bool,
+}
+
+/// What [`World::finish`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leftover {
+    /// Objects that are still there: none.
+    pub counts: Counts,
+    /// Objects that the plugin's own handles did not end, so that the host had to, with their task.
+    pub left_behind: usize,
+    /// Tasks that did not end by themselves within a minute of the stop.
+    pub cancelled: usize,
+    /// Destructors that panicked.
+    pub panics: usize,
+}
+
+/// A director in memory; see the [module](self).
+pub struct World {
+    state: Rc<RefCell<State>>,
+    running: RefCell<BTreeMap<TaskId, Running>>,
+    plugin: RefCell<Option<Plugin>>,
+    panics: std::cell::Cell<usize>,
+}
+
+struct Running {
+    turn: Arc<Turn>,
+    job: Job,
+}
+
+enum Job {
+    /// A node's or a client's.
+    Local { node: Option<u32>, work: Work },
+    /// The plugin's.
+    Plugin {
+        what: What,
+        task: u64,
+        foreign: Foreign,
+    },
+}
+
+/// The id of the future that [`World::run`] was given.
+const MAIN: TaskId = 0;
+/// No scenario lasts longer than this, in virtual time.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// No scenario takes more polls than this: it goes round in circles.
+const MOST_POLLS: u64 = 5_000_000;
+/// How long tasks may take to end after a stop.
+const STOP: Duration = Duration::from_secs(60);
+
+/// What the executor found to do.
+enum Next {
+    Main,
+    Polled,
+    /// Nobody is ready, and nothing will happen by itself.
+    Nothing,
+}
+
+impl World {
+    /// An empty world. The same seed gives the same choices and the same random bytes.
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            state: Rc::new(RefCell::new(State::new(seed))),
+            running: RefCell::default(),
+            plugin: RefCell::default(),
+            panics: std::cell::Cell::new(0),
+        }
+    }
+
+    /// Bounds what is in flight in each direction of a connection, and what one read or write
+    /// moves, in bytes: `(1, 1)` is the harshest. The default is 16 KiB, and as much as there is.
+    pub fn buffers(&self, room: usize, piece: usize) {
+        let mut state = self.state.borrow_mut();
+        (state.room, state.piece) = (room, piece);
+    }
+
+    /// Replaces the engine's bounds, and the retry budget (share, per second).
+    pub fn limits(&self, limits: director_recovery::Limits, share: f64, per_second: u32) {
+        let mut state = self.state.borrow_mut();
+        state.limits = limits;
+        state.budget = director_recovery::Budget::new(share, per_second);
+    }
+
+    /// Makes an instance of the plugin from JSON options, and starts its own work.
+    ///
+    /// # Errors
+    ///
+    /// The mistakes in its options.
+    ///
+    /// # Panics
+    ///
+    /// When there is one already.
+    pub fn start<P: Protocol>(&self, options: &str) -> Result<(), Vec<ConfigMistake>> {
+        assert!(self.plugin.borrow().is_none(), "a world has one plugin");
+        let _entered = abi::enter(&self.state);
+        let (plugin, pooled) = Plugin::create::<P>(options)?;
+        let task = {
+            let mut state = self.state.borrow_mut();
+            state.pooled = pooled;
+            state.failures = plugin.failures();
+            state.begin_task()
+        };
+        let run = plugin.run(task);
+        *self.plugin.borrow_mut() = Some(plugin);
+        self.begin(What::Run, task, run);
+        Ok(())
+    }
+
+    /// Adds a node. `serve` is called for each connection to it; a wire that it drops is closed.
+    pub fn node<F, W>(&self, name: &str, serve: F)
+    where
+        F: Fn(Wire) -> W + 'static,
+        W: Future<Output = ()> + 'static,
+    {
+        self.state.borrow_mut().nodes.push(Node {
+            name: name.into(),
+            serve: Rc::new(move |wire| Box::pin(serve(wire))),
+            up: true,
+            silent: false,
+            down: false,
+        });
+    }
+
+    /// The node's process dies: its connections are reset, and it refuses new ones.
+    pub fn kill(&self, name: &str) {
+        let node = self.find(name);
+        self.state.borrow_mut().kill(node);
+    }
+
+    /// The node stops without a word (a `SIGSTOP`, a dead switch).
+    pub fn silence(&self, name: &str) {
+        let node = self.find(name);
+        self.state.borrow_mut().silence(node);
+    }
+
+    /// The node is well again, and known to be.
+    pub fn revive(&self, name: &str) {
+        let node = self.find(name);
+        self.state.borrow_mut().revive(node);
+    }
+
+    /// The director holds the node for dead, and cuts what runs there.
+    pub fn declare_down(&self, name: &str) {
+        let node = self.find(name);
+        self.state.borrow_mut().declare_down(node);
+    }
+
+    fn find(&self, name: &str) -> u32 {
+        let state = self.state.borrow();
+        let at = state.nodes.iter().position(|node| &*node.name == name);
+        match at {
+            Some(at) => at as u32,
+            None => panic!("there is no node {name}"),
+        }
+    }
+
+    /// A client connects; the plugin begins to serve it.
+    ///
+    /// # Panics
+    ///
+    /// When no plugin was started.
+    pub fn connect(&self) -> Wire {
+        let (task, stream, session, connection) = {
+            let mut state = self.state.borrow_mut();
+            let connection = state.connect(None);
+            let task = state.begin_task();
+            let stream = state.stream(Owner::Task(task), connection);
+            if let Some(task) = state.tasks.get_mut(&task) {
+                task.client = Some(stream);
+            }
+            (task, stream, connection as u64 + 1, connection)
+        };
+        let peer = format!("127.0.0.1:{}", 40_000 + session);
+        let foreign = self.with_plugin(|plugin| plugin.serve(task, stream, session, &peer));
+        self.begin(What::Session, task, foreign);
+        Wire::new(&self.state, connection)
+    }
+
+    /// Probes a node, to the end.
+    ///
+    /// # Panics
+    ///
+    /// When no plugin was started, or everything waits.
+    pub fn probe(&self, name: &str) -> Ended {
+        let (task, stream, node) = self.stream_to(name);
+        let foreign = self.with_plugin(|plugin| plugin.probe(task, stream, node, name));
+        self.begin(What::Probe, task, foreign);
+        self.until_ended(task)
+    }
+
+    /// Watches a node from now on; what it reports is in [`load`](Self::load), its end among
+    /// [`ended`](Self::ended).
+    pub fn watch(&self, name: &str) {
+        let (task, stream, node) = self.stream_to(name);
+        let foreign = self.with_plugin(|plugin| plugin.watch(task, stream, node, name));
+        self.begin(What::Watch, task, foreign);
+    }
+
+    fn stream_to(&self, name: &str) -> (u64, u64, u32) {
+        let node = self.find(name);
+        let mut state = self.state.borrow_mut();
+        let task = state.begin_task();
+        let connection = state.connect(Some(node));
+        let stream = state.stream(Owner::Task(task), connection);
+        (task, stream, node)
+    }
+
+    fn with_plugin<R>(&self, call: impl FnOnce(&Plugin) -> R) -> R {
+        let _entered = abi::enter(&self.state);
+        match &*self.plugin.borrow() {
+            Some(plugin) => call(plugin),
+            None => panic!("no plugin was started"),
+        }
+    }
+
+    fn begin(&self, what: What, task: u64, foreign: Foreign) {
+        let made = foreign.is_made();
+        self.spawn_job(Job::Plugin {
+            what,
+            task,
+            foreign,
+        });
+        if !made {
+            let line = "the plugin made no task".to_owned();
+            self.state.borrow_mut().log.push((1, line));
+        }
+    }
+
+    /// Runs `work` beside everything else.
+    pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        self.spawn_job(Job::Local {
+            node: None,
+            work: Box::pin(work),
+        });
+    }
+
+    fn spawn_job(&self, job: Job) {
+        let mut state = self.state.borrow_mut();
+        let id = state.next_turn;
+        state.next_turn += 1;
+        let turn = Turn::first(id, &state.ready);
+        drop(state);
+        self.running.borrow_mut().insert(id, Running { turn, job });
+    }
+
+    /// Runs `main`, and everything else meanwhile, until it ends.
+    ///
+    /// # Panics
+    ///
+    /// When everything waits and nothing will happen by itself; with the log.
+    pub fn run<F: Future>(&self, main: F) -> F::Output {
+        let _entered = abi::enter(&self.state);
+        let turn = Turn::first(MAIN, &self.ready());
+        let mut main = pin!(main);
+        let mut polls = 0_u64;
+        loop {
+            match self.next() {
+                Next::Main => {
+                    let waker = turn.begin();
+                    if let Poll::Ready(output) =
+                        main.as_mut().poll(&mut Context::from_waker(&waker))
+                    {
+                        return output;
+                    }
+                }
+                Next::Polled => {}
+                Next::Nothing => panic!("everything waits for ever\n{}", self.story()),
+            }
+            polls += 1;
+            assert!(
+                polls < MOST_POLLS,
+                "it goes round in circles\n{}",
+                self.story()
+            );
+        }
+    }
+
+    fn ready(&self) -> Arc<Ready> {
+        Arc::clone(&self.state.borrow().ready)
+    }
+
+    fn until_ended(&self, task: u64) -> Ended {
+        let _entered = abi::enter(&self.state);
+        while self.state.borrow().tasks.contains_key(&task) {
+            if let Next::Nothing = self.next() {
+                panic!("everything waits for ever\n{}", self.story());
+            }
+        }
+        match self.state.borrow().ended.last() {
+            Some(ended) => ended.clone(),
+            None => panic!("a task ended, and nobody knows how"),
+        }
+    }
+
+    /// Polls one task that is ready, or moves the clock to where one is.
+    fn next(&self) -> Next {
+        let mut idle = 0;
+        loop {
+            self.keep_house();
+            match self.ready().pop() {
+                Some(MAIN) => return Next::Main,
+                Some(id) => {
+                    self.poll(id);
+                    return Next::Polled;
+                }
+                None => {}
+            }
+            let mut state = self.state.borrow_mut();
+            idle += 1;
+            match state.next_time() {
+                Some(at) if at < LONGEST && idle < 1000 => state.advance(at),
+                Some(_) | None => return Next::Nothing,
+            }
+        }
+    }
+
+    /// What must not happen inside a host function.
+    fn keep_house(&self) {
+        loop {
+            let (killed, arrivals, graves) = {
+                let mut state = self.state.borrow_mut();
+                (
+                    std::mem::take(&mut state.killed),
+                    std::mem::take(&mut state.arrivals),
+                    std::mem::take(&mut state.graveyard),
+                )
+            };
+            if killed.is_empty() && arrivals.is_empty() && graves.is_empty() {
+                return;
+            }
+            for grave in graves {
+                self.note_panic(grave.release());
+            }
+            for (node, connection) in arrivals {
+                let (serve, up) = {
+                    let state = self.state.borrow();
+                    let node = &state.nodes[node as usize];
+                    (Rc::clone(&node.serve), node.up)
+                };
+                let work = serve(Wire::new(&self.state, connection));
+                if up {
+                    self.spawn_job(Job::Local {
+                        node: Some(node),
+                        work,
+                    });
+                }
+            }
+            for dead in killed {
+                let gone: Vec<Running> = self
+                    .running
+                    .borrow_mut()
+                    .extract_if(.., |_, running| {
+                        matches!(running.job, Job::Local { node: Some(node), .. } if node == dead)
+                    })
+                    .map(|(_, running)| running)
+                    .collect();
+                drop(gone);
+            }
+        }
+    }
+
+    fn note_panic(&self, well: bool) {
+        if !well {
+            self.panics.set(self.panics.get() + 1);
+        }
+    }
+
+    fn poll(&self, id: TaskId) {
+        let Some(mut running) = self.running.borrow_mut().remove(&id) else {
+            return;
+        };
+        let waker = running.turn.begin();
+        match &mut running.job {
+            Job::Local { work, .. } => {
+                if work
+                    .as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_ready()
+                {
+                    return;
+                }
+            }
+            Job::Plugin {
+                what,
+                task,
+                foreign,
+            } => {
+                let (what, task) = (*what, *task);
+                if what == What::Session && self.state.borrow_mut().strike_at_poll(task) {
+                    self.end(running, None);
+                    return;
+                }
+                let end = match foreign.poll(&waker) {
+                    Polled::Pending => None,
+                    Polled::Ended {
+                        kind,
+                        code,
+                        detail,
+                        load,
+                    } => {
+                        let kind = (kind != 0).then(|| self.kind_of(kind, code));
+                        Some((kind, code, detail, load, false))
+                    }
+                    Polled::Panicked => Some((Some(Kind::Fault), 0, String::new(), f64::NAN, true)),
+                };
+                if let Some((kind, code, detail, load, panicked)) = end {
+                    let ended = Ended {
+                        what,
+                        kind,
+                        code,
+                        detail,
+                        load,
+                        panicked,
+                    };
+                    self.end(running, Some(ended));
+                    return;
+                }
+            }
+        }
+        self.running.borrow_mut().insert(id, running);
+    }
+
+    fn kind_of(&self, kind: u32, code: u32) -> Kind {
+        let kind = self.state.borrow().kind_of(kind, code);
+        Kind::from_code(kind.code()).unwrap_or(Kind::Fault)
+    }
+
+    /// Drops a task, and frees what it has left.
+    fn end(&self, running: Running, ended: Option<Ended>) {
+        let Job::Plugin { task, foreign, .. } = running.job else {
+            return;
+        };
+        self.note_panic(foreign.end());
+        let mut state = self.state.borrow_mut();
+        state.end_task(task);
+        state.ended.extend(ended);
+    }
+
+    /// Cancels every session now, as a deadline or a shutdown does.
+    pub fn cancel_sessions(&self) {
+        let _entered = abi::enter(&self.state);
+        let sessions: Vec<Running> = self
+            .running
+            .borrow_mut()
+            .extract_if(.., |_, running| {
+                matches!(
+                    running.job,
+                    Job::Plugin {
+                        what: What::Session,
+                        ..
+                    }
+                )
+            })
+            .map(|(_, running)| running)
+            .collect();
+        sessions
+            .into_iter()
+            .for_each(|session| self.end(session, None));
+        self.keep_house();
+    }
+
+    /// Tells the plugin that the director is stopping.
+    pub fn stop(&self) {
+        self.state.borrow_mut().stop();
+    }
+
+    /// Lets everything happen that happens within `time`.
+    pub fn pass(&self, time: Duration) {
+        self.run(self.sleep(time));
+    }
+
+    /// Waits, in the world's time.
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + 'static {
+        wire::sleep(&self.state, time)
+    }
+
+    /// The world's time.
+    pub fn now(&self) -> Duration {
+        self.state.borrow().now
+    }
+
+    /// Live objects of the host's.
+    pub fn counts(&self) -> Counts {
+        self.state.borrow().counts()
+    }
+
+    /// Wakers that were cloned across the boundary and not dropped yet, in the whole process.
+    pub fn held_wakers() -> isize {
+        abi::held_wakers()
+    }
+
+    /// How many attempts were begun at a request after its first.
+    pub fn switches(&self) -> u64 {
+        self.state.borrow().switches
+    }
+
+    /// How the plugin's tasks ended, in that order.
+    pub fn ended(&self) -> Vec<Ended> {
+        self.state.borrow().ended.clone()
+    }
+
+    /// What nodes did, in that order; see [`Wire::effect`].
+    pub fn effects(&self) -> Vec<String> {
+        self.state.borrow().effects.clone()
+    }
+
+    /// The host's log: level (1 error to 5 trace) and line.
+    pub fn log(&self) -> Vec<(u32, String)> {
+        self.state.borrow().log.clone()
+    }
+
+    /// A metric's value, by `name,label=value,..`; histograms have the sum of what was observed.
+    pub fn metric(&self, key: &str) -> Option<f64> {
+        let state = self.state.borrow();
+        state.metrics.get(key).map(|(_, value)| *value)
+    }
+
+    /// What a node reported last, through a watch or in passing.
+    pub fn load(&self, name: &str) -> Option<f64> {
+        let node = self.find(name);
+        self.state.borrow().loads.get(&node).copied()
+    }
+
+    /// What there is to tell when a test fails.
+    pub fn story(&self) -> String {
+        let state = self.state.borrow();
+        let mut story = format!("at {:?}, {:?}\n", state.now, state.counts());
+        for ended in &state.ended {
+            story.push_str(&format!("{ended:?}\n"));
+        }
+        let from = state.log.len().saturating_sub(40);
+        for (level, line) in &state.log[from..] {
+            story.push_str(&format!("log {level}: {line}\n"));
+        }
+        story
+    }
+
+    /// Stops the plugin, waits for its tasks, ends it, and says what was left.
+    pub fn finish(self) -> Leftover {
+        self.end_everything();
+        let state = self.state.borrow();
+        Leftover {
+            counts: state.counts(),
+            left_behind: state.left_behind,
+            cancelled: self.cancelled(),
+            panics: self.panics.get(),
+        }
+    }
+
+    fn cancelled(&self) -> usize {
+        let state = self.state.borrow();
+        state
+            .log
+            .iter()
+            .filter(|(_, line)| line == CANCELLED)
+            .count()
+    }
+
+    fn end_everything(&self) {
+        let _entered = abi::enter(&self.state);
+        self.stop();
+        let until = self.now() + STOP;
+        let alarm = self.state.borrow_mut().own_timer(0, STOP);
+        while !self.state.borrow().tasks.is_empty() && self.now() < until {
+            // The alarm has no waker, so it moves no clock: silence ends the wait at once.
+            if let Next::Nothing = self.next() {
+                break;
+            }
+        }
+        self.state.borrow_mut().end_timer(alarm);
+        let all = std::mem::take(&mut *self.running.borrow_mut());
+        for running in all.into_values() {
+            if let Job::Plugin { .. } = running.job {
+                self.state.borrow_mut().log.push((1, CANCELLED.to_owned()));
+                self.end(running, None);
+            }
+        }
+        self.state.borrow_mut().empty_pool();
+        self.keep_house();
+        if let Some(plugin) = self.plugin.borrow_mut().take() {
+            self.note_panic(plugin.destroy());
+        }
+        // Node sides that were still to begin.
+        self.running.borrow_mut().clear();
+        self.keep_house();
+        self.running.borrow_mut().clear();
+    }
+}
+
+const CANCELLED: &str = "a task did not end by itself";
+
+impl Drop for World {
+    /// Ends what is left, so that nothing of this world lives on in the next.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.end_everything();
+        }
+    }
+}

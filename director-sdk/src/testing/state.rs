@@ -1,0 +1,652 @@
+//! The kit's host: its tables of numbers, and the operations on streams, timers and relays.
+//!
+//! What the real host does with sockets and a clock happens here in memory, in virtual time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use director_abi as abi;
+use director_recovery::{Budget, Kind, Limits};
+
+use super::abi::LinkState;
+use super::exec::{Chance, Ready, TaskId};
+use super::net::{Connection, Cut, EPIPE, Pipe, Way};
+use super::recover::{Chain, Link, Node, Open};
+use super::{Counts, Ended};
+
+/// A host's number. No two are alike in one process, so a number of another world, or of another
+/// thread's, names nothing here.
+pub(super) fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Where a cut is to happen: on the nth connection to a node, when so many bytes went that way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) connection: usize,
+    pub(super) way: Way,
+    pub(super) at: u64,
+    pub(super) cut: Cut,
+}
+
+/// A task of the plugin's.
+#[derive(Default)]
+pub(super) struct Task {
+    /// The client's stream, of a session.
+    pub(super) client: Option<u64>,
+    pub(super) stopping: Vec<Waker>,
+}
+
+/// Whose a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Task(u64),
+    /// Of a link: it goes where the link goes.
+    Link,
+}
+
+pub(super) struct Stream {
+    pub(super) owner: Owner,
+    pub(super) connection: usize,
+    /// Lent to the plugin, and how many of them it has consumed.
+    lent: Vec<u8>,
+    taken: usize,
+    pub(super) received: u64,
+    pub(super) accepted: u64,
+    pub(super) cut: bool,
+    pub(super) due: bool,
+    /// Since when the plugin waits for bytes.
+    pub(super) waiting: Option<Duration>,
+    /// Since when the peer takes nothing that the plugin writes.
+    pub(super) blocked: Option<Duration>,
+    closed: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+struct Timer {
+    task: u64,
+    until: Duration,
+    waker: Option<Waker>,
+}
+
+struct Relay {
+    task: u64,
+    from: u64,
+    to: u64,
+    limit: u64,
+    moved: u64,
+    end: Option<(u32, i32)>,
+}
+
+/// Everything that the host knows.
+pub(super) struct State {
+    pub(super) now: Duration,
+    pub(super) chance: Chance,
+    pub(super) ready: Arc<Ready>,
+    pub(super) room: usize,
+    pub(super) piece: usize,
+    pub(super) limits: Limits,
+    pub(super) budget: Budget,
+    pub(super) pooled: bool,
+    pub(super) failures: Vec<(u32, u32, u32)>,
+    pub(super) tasks: BTreeMap<u64, Task>,
+    pub(super) streams: BTreeMap<u64, Stream>,
+    timers: BTreeMap<u64, Timer>,
+    relays: BTreeMap<u64, Relay>,
+    pub(super) chains: BTreeMap<u64, Chain>,
+    pub(super) tickets: BTreeMap<u64, Open>,
+    pub(super) pool: Vec<(u64, Link)>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) connections: Vec<Connection>,
+    /// The connections to nodes, in the order in which they were made.
+    pub(super) opened: Vec<usize>,
+    pub(super) fault: Option<Fault>,
+    /// At this poll of a session its node is declared down.
+    pub(super) down_at_poll: Option<u64>,
+    /// At this poll of a session it is cancelled.
+    pub(super) cancel_at_poll: Option<u64>,
+    /// Polls of sessions so far.
+    pub(super) session_polls: u64,
+    /// Whether the fault has happened, and how many bytes of answers clients had by then.
+    pub(super) struck: Option<u64>,
+    /// Node sides to be started, and node tasks to be ended, by the executor.
+    pub(super) arrivals: Vec<(u32, usize)>,
+    pub(super) killed: Vec<u32>,
+    /// Link states to be freed, by the executor: never inside a host function.
+    pub(super) graveyard: Vec<LinkState>,
+    pub(super) log: Vec<(u32, String)>,
+    pub(super) metrics: BTreeMap<String, (u64, f64)>,
+    pub(super) effects: Vec<String>,
+    pub(super) ended: Vec<Ended>,
+    pub(super) loads: BTreeMap<u32, f64>,
+    pub(super) stopping: bool,
+    pub(super) switches: u64,
+    /// Objects that a task left behind for the host to free.
+    pub(super) left_behind: usize,
+    pub(super) next_turn: TaskId,
+}
+
+impl State {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            now: Duration::from_secs(1),
+            chance: Chance::seeded(seed),
+            ready: Arc::default(),
+            room: 16 * 1024,
+            piece: usize::MAX,
+            limits: Limits::default(),
+            budget: Budget::new(0.2, 10),
+            pooled: false,
+            failures: Vec::new(),
+            tasks: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            relays: BTreeMap::new(),
+            chains: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            pool: Vec::new(),
+            nodes: Vec::new(),
+            connections: Vec::new(),
+            opened: Vec::new(),
+            fault: None,
+            down_at_poll: None,
+            cancel_at_poll: None,
+            session_polls: 0,
+            struck: None,
+            arrivals: Vec::new(),
+            killed: Vec::new(),
+            graveyard: Vec::new(),
+            log: Vec::new(),
+            metrics: BTreeMap::new(),
+            effects: Vec::new(),
+            ended: Vec::new(),
+            loads: BTreeMap::new(),
+            stopping: false,
+            switches: 0,
+            left_behind: 0,
+            next_turn: 1,
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            tasks: self.tasks.len(),
+            streams: self.streams.len() - self.pool.len(),
+            timers: self.timers.len(),
+            relays: self.relays.len(),
+            chains: self.chains.len(),
+            tickets: self.tickets.len(),
+        }
+    }
+
+    // --- connections ---
+
+    /// A connection; `node` is told to serve it.
+    pub(super) fn connect(&mut self, node: Option<u32>) -> usize {
+        let pipe = || Pipe::new(self.room, self.piece);
+        let index = self.connections.len();
+        self.connections.push(Connection {
+            node,
+            pipes: [pipe(), pipe()],
+            cut: None,
+        });
+        if let Some(node) = node {
+            self.opened.push(index);
+            self.arrivals.push((node, index));
+            let nth = self.opened.len() - 1;
+            if let Some(fault) = self.fault.filter(|fault| fault.connection == nth) {
+                let connection = &mut self.connections[index];
+                connection.cut = Some(fault.cut);
+                connection.pipe(fault.way).fault_at = Some(fault.at);
+                self.strike(index, fault.way);
+            }
+        }
+        index
+    }
+
+    /// Writes into a connection, up to the fault, and lets that happen.
+    pub(super) fn write(
+        &mut self,
+        connection: usize,
+        way: Way,
+        pieces: &[&[u8]],
+        waker: &Waker,
+    ) -> Poll<Result<usize, i32>> {
+        let wrote = self.connections[connection].pipe(way).write(pieces, waker);
+        self.strike(connection, way);
+        wrote
+    }
+
+    /// Lets the fault happen when so many bytes have passed.
+    fn strike(&mut self, connection: usize, way: Way) {
+        let at = &mut self.connections[connection];
+        let pipe = at.pipe(way);
+        if pipe.fault_at != Some(pipe.passed) {
+            return;
+        }
+        pipe.fault_at = None;
+        let (cut, node) = (at.cut.take(), at.node);
+        let (Some(cut), Some(node)) = (cut, node) else {
+            return;
+        };
+        self.struck = Some(self.answered_so_far());
+        match cut {
+            Cut::Reset => self.connections[connection].reset(),
+            Cut::End => self.connections[connection].pipe(way).end(),
+            Cut::Stall => self.connections[connection].stick(),
+            Cut::Garbage => {
+                let chance = Chance::seeded(self.chance.next());
+                self.connections[connection].pipe(way).garble(chance);
+            }
+            Cut::Silence => self.silence(node),
+            Cut::Kill => self.kill(node),
+        }
+    }
+
+    fn answered_so_far(&self) -> u64 {
+        self.connections
+            .iter()
+            .filter(|connection| connection.node.is_none())
+            .map(|connection| connection.pipes[Way::Out.index()].passed)
+            .sum()
+    }
+
+    // --- streams ---
+
+    /// A stream of the host's over the near end of a connection.
+    pub(super) fn stream(&mut self, owner: Owner, connection: usize) -> u64 {
+        let number = number();
+        let stream = Stream {
+            owner,
+            connection,
+            lent: Vec::new(),
+            taken: 0,
+            received: 0,
+            accepted: 0,
+            cut: false,
+            due: true,
+            waiting: None,
+            blocked: None,
+            closed: false,
+            reader: None,
+            writer: None,
+        };
+        self.streams.insert(number, stream);
+        number
+    }
+
+    fn usable(&mut self, number: u64) -> Result<&mut Stream, i32> {
+        let stream = self.streams.get_mut(&number).ok_or(abi::CODE_GONE)?;
+        if stream.cut {
+            return Err(abi::CODE_CUT);
+        }
+        Ok(stream)
+    }
+
+    /// The unread bytes; none at the end.
+    pub(super) fn fill(&mut self, number: u64, waker: &Waker) -> Poll<Result<&[u8], i32>> {
+        if let Err(code) = self.usable(number) {
+            return Poll::Ready(Err(code));
+        }
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return Poll::Ready(Err(abi::CODE_GONE));
+        };
+        if stream.taken == stream.lent.len() {
+            stream.lent.clear();
+            stream.taken = 0;
+            let pipe = self.connections[stream.connection].pipe(Way::In);
+            match pipe.read(&mut stream.lent, 16 * 1024, waker) {
+                Poll::Pending => {
+                    stream.waiting.get_or_insert(self.now);
+                    stream.reader = Some(waker.clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(code)) => return Poll::Ready(Err(code)),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        stream.waiting = None;
+        match self.streams.get(&number) {
+            Some(stream) => Poll::Ready(Ok(&stream.lent[stream.taken..])),
+            None => Poll::Ready(Err(abi::CODE_GONE)),
+        }
+    }
+
+    pub(super) fn consume(&mut self, number: u64, n: usize) {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            let n = n.min(stream.lent.len() - stream.taken);
+            stream.taken += n;
+            stream.received += n as u64;
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        number: u64,
+        pieces: &[&[u8]],
+        waker: &Waker,
+    ) -> Poll<Result<usize, i32>> {
+        let connection = match self.usable(number) {
+            Ok(stream) if stream.closed => return Poll::Ready(Err(EPIPE)),
+            Ok(stream) => stream.connection,
+            Err(code) => return Poll::Ready(Err(code)),
+        };
+        let wrote = self.write(connection, Way::Out, pieces, waker);
+        let now = self.now;
+        if let Some(stream) = self.streams.get_mut(&number) {
+            match wrote {
+                Poll::Pending => {
+                    stream.blocked.get_or_insert(now);
+                    stream.writer = Some(waker.clone());
+                }
+                Poll::Ready(Ok(n)) => {
+                    stream.blocked = None;
+                    stream.accepted += n as u64;
+                }
+                Poll::Ready(Err(_)) => stream.blocked = None,
+            }
+        }
+        wrote
+    }
+
+    /// A pipe takes what it takes at once: there is nothing to flush, but there may be an error.
+    pub(super) fn flush(&mut self, number: u64) -> Result<(), i32> {
+        let connection = self.usable(number)?.connection;
+        match self.connections[connection].pipe(Way::Out).is_broken() {
+            true => Err(super::net::ECONNRESET),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn close(&mut self, number: u64) -> Result<(), i32> {
+        self.flush(number)?;
+        let stream = self.usable(number)?;
+        stream.closed = true;
+        let connection = stream.connection;
+        self.connections[connection].pipe(Way::Out).end();
+        Ok(())
+    }
+
+    pub(super) fn give_up(&mut self, number: u64) {
+        if let Some(stream) = self.streams.remove(&number) {
+            let connection = &mut self.connections[stream.connection];
+            if stream.closed {
+                connection.pipe(Way::In).break_with(EPIPE);
+            } else {
+                connection.reset();
+            }
+        }
+    }
+
+    /// Makes every operation on a stream fail from now on.
+    pub(super) fn cut_stream(&mut self, number: u64) {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.cut = true;
+            for waker in [stream.reader.take(), stream.writer.take()]
+                .into_iter()
+                .flatten()
+            {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Whether a client's stream is what a task waits for.
+    pub(super) fn waits_for_client(&self, task: u64) -> bool {
+        let client = self.tasks.get(&task).and_then(|task| task.client);
+        client
+            .and_then(|number| self.streams.get(&number))
+            .is_some_and(|stream| {
+                self.connections[stream.connection].pipes[Way::Out.index()].is_awaited()
+            })
+    }
+
+    // --- timers ---
+
+    pub(super) fn timer(&mut self, task: u64, after: Duration) -> u64 {
+        if !self.tasks.contains_key(&task) {
+            return 0;
+        }
+        self.own_timer(task, after)
+    }
+
+    /// A timer of the kit's own, for nodes and clients.
+    pub(super) fn own_timer(&mut self, task: u64, after: Duration) -> u64 {
+        let number = number();
+        let timer = Timer {
+            task,
+            until: self.now.saturating_add(after),
+            waker: None,
+        };
+        self.timers.insert(number, timer);
+        number
+    }
+
+    pub(super) fn poll_timer(&mut self, number: u64, waker: &Waker) -> Poll<Result<(), ()>> {
+        let Some(timer) = self.timers.get_mut(&number) else {
+            return Poll::Ready(Err(()));
+        };
+        if timer.until <= self.now {
+            return Poll::Ready(Ok(()));
+        }
+        timer.waker = Some(waker.clone());
+        Poll::Pending
+    }
+
+    pub(super) fn end_timer(&mut self, number: u64) {
+        self.timers.remove(&number);
+    }
+
+    pub(super) fn poll_stopping(&mut self, task: u64, waker: Option<&Waker>) -> u32 {
+        let Some(task) = self.tasks.get_mut(&task) else {
+            return abi::FAILED;
+        };
+        if self.stopping {
+            return abi::READY;
+        }
+        if let Some(waker) = waker {
+            task.stopping.push(waker.clone());
+        }
+        abi::PENDING
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        for task in self.tasks.values_mut() {
+            task.stopping.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// The next time at which something happens by itself.
+    pub(super) fn next_time(&self) -> Option<Duration> {
+        let timers = self.timers.values().filter(|timer| timer.waker.is_some());
+        timers
+            .map(|timer| timer.until)
+            .chain(self.next_of_tickets())
+            .min()
+    }
+
+    /// Moves the clock, and lets happen what is due.
+    pub(super) fn advance(&mut self, to: Duration) {
+        self.now = self.now.max(to);
+        for timer in self.timers.values_mut() {
+            if timer.until <= self.now
+                && let Some(waker) = timer.waker.take()
+            {
+                waker.wake();
+            }
+        }
+        self.watch_tickets();
+    }
+
+    // --- relays ---
+
+    pub(super) fn relay(&mut self, task: u64, from: u64, to: u64, limit: u64) -> u64 {
+        let known = [from, to]
+            .iter()
+            .all(|stream| self.streams.contains_key(stream));
+        if !known || !self.tasks.contains_key(&task) {
+            return 0;
+        }
+        let number = number();
+        let relay = Relay {
+            task,
+            from,
+            to,
+            limit,
+            moved: 0,
+            end: None,
+        };
+        self.relays.insert(number, relay);
+        number
+    }
+
+    /// How it ended, if it has, and what was moved.
+    pub(super) fn poll_relay(
+        &mut self,
+        number: u64,
+        waker: &Waker,
+    ) -> Option<(Option<(u32, i32)>, u64)> {
+        let mut relay = self.relays.remove(&number)?;
+        while relay.end.is_none() {
+            if self.move_once(&mut relay, waker).is_pending() {
+                break;
+            }
+        }
+        let stands = (relay.end, relay.moved);
+        self.relays.insert(number, relay);
+        Some(stands)
+    }
+
+    fn move_once(&mut self, relay: &mut Relay, waker: &Waker) -> Poll<()> {
+        let left = relay.limit.saturating_sub(relay.moved);
+        if left == 0 {
+            relay.end = Some((abi::RelayEnd::LIMIT, 0));
+            return Poll::Ready(());
+        }
+        let bytes = match self.fill(relay.from, waker) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(code)) => {
+                relay.end = Some((abi::RelayEnd::FROM_FAILED, code));
+                return Poll::Ready(());
+            }
+            Poll::Ready(Ok([])) => {
+                relay.end = Some((abi::RelayEnd::END, 0));
+                return Poll::Ready(());
+            }
+            Poll::Ready(Ok(lent)) => {
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
+                lent[..lent.len().min(most)].to_vec()
+            }
+        };
+        match self.send(relay.to, &[&bytes], waker) {
+            Poll::Pending => {
+                // A cut of the source must end the wait for the destination too.
+                if let Some(from) = self.streams.get_mut(&relay.from) {
+                    from.reader = Some(waker.clone());
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Err(code)) => {
+                relay.end = Some((abi::RelayEnd::TO_FAILED, code));
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(n)) => {
+                self.consume(relay.from, n);
+                relay.moved += n as u64;
+                Poll::Ready(())
+            }
+        }
+    }
+
+    pub(super) fn end_relay(&mut self, number: u64) -> u64 {
+        self.relays.remove(&number).map_or(0, |relay| relay.moved)
+    }
+
+    // --- tasks ---
+
+    pub(super) fn begin_task(&mut self) -> u64 {
+        let number = number();
+        self.tasks.insert(number, Task::default());
+        number
+    }
+
+    /// Frees what a task has left, and the task. What it left is counted: a plugin's own handles
+    /// free everything.
+    pub(super) fn end_task(&mut self, task: u64) {
+        let chains: Vec<u64> = keys(&self.chains, |chain| chain.task == task);
+        let tickets = keys(&self.tickets, |ticket| chains.contains(&ticket.chain));
+        let timers = keys(&self.timers, |timer| timer.task == task);
+        let relays = keys(&self.relays, |relay| relay.task == task);
+        let streams = keys(&self.streams, |stream| stream.owner == Owner::Task(task));
+        self.left_behind +=
+            chains.len() + tickets.len() + timers.len() + relays.len() + streams.len();
+        relays.into_iter().for_each(|number| {
+            self.end_relay(number);
+        });
+        timers.into_iter().for_each(|number| self.end_timer(number));
+        tickets
+            .into_iter()
+            .for_each(|number| self.end_ticket(number));
+        chains.into_iter().for_each(|number| self.end_chain(number));
+        streams.into_iter().for_each(|number| self.give_up(number));
+        self.tasks.remove(&task);
+    }
+
+    /// Before a poll of a session: lets the fault of this poll happen. Whether the session is to be
+    /// cancelled instead of polled.
+    pub(super) fn strike_at_poll(&mut self, task: u64) -> bool {
+        self.session_polls += 1;
+        let now = Some(self.session_polls);
+        if now == self.down_at_poll {
+            self.struck = Some(self.answered_so_far());
+            let node = self.node_of(task);
+            if let Some(node) = node {
+                self.declare_down(node);
+            }
+        }
+        if now == self.cancel_at_poll {
+            self.struck = Some(self.answered_so_far());
+        }
+        now == self.cancel_at_poll
+    }
+
+    // --- seeing ---
+
+    pub(super) fn metric(&mut self, key: String) -> u64 {
+        self.metrics.entry(key).or_insert((number(), 0.0)).0
+    }
+
+    pub(super) fn record(&mut self, metric: u64, how: u32, value: f64) {
+        for (number, total) in self.metrics.values_mut() {
+            if *number == metric {
+                *total = if how == 2 { value } else { *total + value };
+            }
+        }
+    }
+
+    pub(super) fn kind_of(&self, kind: u32, code: u32) -> Kind {
+        let kind = if kind == abi::Ended::BY_CODE {
+            self.failures
+                .iter()
+                .find(|(first, last, _)| (*first..=*last).contains(&code))
+                .map_or(abi::kind::UNKNOWN, |(_, _, kind)| *kind)
+        } else {
+            kind
+        };
+        Kind::from_code(kind).unwrap_or(Kind::Fault)
+    }
+}
+
+fn keys<T>(table: &BTreeMap<u64, T>, of: impl Fn(&T) -> bool) -> Vec<u64> {
+    table
+        .iter()
+        .filter(|(_, thing)| of(thing))
+        .map(|(number, _)| *number)
+        .collect()
+}
