@@ -8,4 +8,6 @@ pub mod cluster;
 pub mod config;
 pub mod health;
 pub mod host;
+pub mod limits;
+pub mod plugins;
 pub mod spawn;

@@ -233,6 +233,7 @@ fn timeouts(table: &mut Table<'_>) -> Timeouts {
         stall: table.duration("stall_timeout", default.stall, SHORT..=LONG),
         cut_grace: table.duration("cut_grace", default.cut_grace, Duration::ZERO..=LONG),
         cleanup: table.duration("cleanup_timeout", default.cleanup, SHORT..=LONG),
+        rest: table.duration("rest_timeout", default.rest, SHORT..=LONG),
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Timeouts {
     pub cut_grace: Duration,
     /// Until a cleanup is dropped.
     pub cleanup: Duration,
+    /// Until a pooled link at rest is closed.
+    pub rest: Duration,
 }
 
 impl Default for Timeouts {
@@ -94,6 +96,7 @@ impl Default for Timeouts {
             stall: Duration::from_secs(15),
             cut_grace: Duration::from_millis(200),
             cleanup: Duration::from_secs(1),
+            rest: Duration::from_secs(60),
         }
     }
 }
