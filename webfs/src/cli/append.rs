@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
 use tokio::io::AsyncReadExt;
 
-use crate::client::{ClientError, Connection, Poster, Url, good, text_of};
+use crate::client::{self, Poster, Url};
 use crate::server::Limits;
-use crate::stream::ContentType;
 
 use super::{CliError, print_line};
 
@@ -39,7 +36,7 @@ pub struct Append {
 
 impl Append {
     pub(super) async fn run(self) -> Result<(), CliError> {
-        let content_type = content_type(&self.url).await?;
+        let content_type = client::content_type(&self.url).await?;
         let body = match self.text {
             Some(text) => Bytes::from(text),
             None => standard_input().await?,
@@ -62,17 +59,6 @@ impl Append {
         }
         Ok(())
     }
-}
-
-async fn content_type(url: &Url) -> Result<ContentType, ClientError> {
-    let mut connection = Connection::open(url).await?;
-    let target = url.target("");
-    let sent = connection.send(Method::HEAD, &target, HeaderMap::new(), Bytes::new());
-    let response = good(sent.await?).await?;
-    let text = text_of(response.headers(), CONTENT_TYPE.as_str())
-        .ok_or_else(|| ClientError::Garbled("no content-type".to_owned()))?;
-    text.parse()
-        .map_err(|_| ClientError::Garbled(format!("content-type {text:?}")))
 }
 
 async fn standard_input() -> Result<Bytes, CliError> {

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::client::{ClientError, Follow, Posted, Poster, Update, Url};
+use crate::client::{self, ClientError, Follow, Posted, Poster, Update, Url};
 
 use super::CliError;
 use super::editor::{Editor, Typed};
@@ -67,6 +67,11 @@ struct Talk {
 
 impl Chat {
     pub(super) async fn run(self) -> Result<(), CliError> {
+        if !client::content_type(&self.url).await?.is_json() {
+            return Err(CliError::Usage(
+                "this is no room: it does not hold JSON".to_owned(),
+            ));
+        }
         let poster = Poster::new(self.url.clone(), "application/json", PATIENCE)?;
         let mut follow = Follow::new(self.url, self.from);
         let mut keyboard = terminal::keyboard()?;
@@ -119,9 +124,8 @@ impl Talk {
                 if data.is_empty() {
                     return Ok(());
                 }
-                let messages: Vec<&RawValue> = serde_json::from_slice(&data).map_err(|_| {
-                    CliError::Usage("this is no room: it does not hold JSON".to_owned())
-                })?;
+                let messages: Vec<&RawValue> = serde_json::from_slice(&data)
+                    .map_err(|error| ClientError::Garbled(error.to_string()))?;
                 messages
                     .iter()
                     .try_for_each(|json| self.say(&message::line(json.get())))

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::client::{ClientError, Connection, Follow, Update, Url, good, text_of, whole};
+use crate::client::{self, ClientError, Connection, Follow, Update, Url, good, text_of, whole};
 use crate::stream::ContentType;
 
 use super::{CliError, print_line};
@@ -82,7 +82,7 @@ impl Tail {
             let sent = connection.send(Method::GET, &target, HeaderMap::new(), Bytes::new());
             let response = good(sent.await?).await?;
             let headers = response.headers().clone();
-            let content_type = content_type(&headers)?;
+            let content_type = client::type_of(&headers)?;
             let next = text_of(&headers, "stream-next-offset")
                 .ok_or_else(|| ClientError::Garbled("no stream-next-offset".to_owned()))?
                 .to_owned();
@@ -102,11 +102,7 @@ impl Tail {
     }
 
     async fn live(&self) -> Result<(), CliError> {
-        let mut connection = Connection::open(&self.url).await?;
-        let target = self.url.target("");
-        let sent = connection.send(Method::HEAD, &target, HeaderMap::new(), Bytes::new());
-        let content_type = content_type(good(sent.await?).await?.headers())?;
-        drop(connection);
+        let content_type = client::content_type(&self.url).await?;
         let mut follow = Follow::new(self.url.clone(), self.from.clone());
         loop {
             match follow.next().await? {
@@ -171,11 +167,4 @@ impl Tail {
 /// Outside of strings a line feed in JSON is white space, and inside it cannot be.
 fn one_line(json: &str) -> String {
     json.replace(['\n', '\r'], " ")
-}
-
-fn content_type(headers: &HeaderMap) -> Result<ContentType, ClientError> {
-    let text = text_of(headers, CONTENT_TYPE.as_str())
-        .ok_or_else(|| ClientError::Garbled("no content-type".to_owned()))?;
-    text.parse()
-        .map_err(|_| ClientError::Garbled(format!("content-type {text:?}")))
 }

@@ -12,12 +12,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderMap};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time;
+
+use crate::stream::ContentType;
 
 pub use follow::{Follow, Update};
 pub use post::{Posted, Poster};
@@ -183,6 +185,28 @@ pub async fn good(response: Response<Incoming>) -> Result<Response<Incoming>, Cl
         Ok(Err(_)) | Err(_) => "(and its reason could not be read)".to_owned(),
     };
     Err(ClientError::Refused { status, text })
+}
+
+/// Asks for a stream's type.
+///
+/// # Errors
+/// When the server cannot be asked, or has no such stream.
+pub async fn content_type(url: &Url) -> Result<ContentType, ClientError> {
+    let mut connection = Connection::open(url).await?;
+    let target = url.target("");
+    let sent = connection.send(Method::HEAD, &target, HeaderMap::new(), Bytes::new());
+    type_of(good(sent.await?).await?.headers())
+}
+
+/// The type that an answer says its stream has.
+///
+/// # Errors
+/// [`ClientError::Garbled`] when it says none.
+pub fn type_of(headers: &HeaderMap) -> Result<ContentType, ClientError> {
+    let text = text_of(headers, CONTENT_TYPE.as_str())
+        .ok_or_else(|| ClientError::Garbled("no content-type".to_owned()))?;
+    text.parse()
+        .map_err(|_| ClientError::Garbled(format!("content-type {text:?}")))
 }
 
 /// A header's text; `None` when it is not there, or no text.

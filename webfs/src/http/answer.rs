@@ -31,10 +31,7 @@ pub(crate) async fn answer(
     let mut upgrade = None;
     let reply = match dispatch(site, request, crowded, &mut upgrade).await {
         Ok(reply) => reply,
-        Err(failure) => {
-            tracing::debug!(%method, %failure, "refused");
-            Reply::failure(&failure)
-        }
+        Err(failure) => failed(&method, &failure),
     };
     let response = reply.finish(site.server.identity());
     site.metrics.answered(&method, response.status());
@@ -84,9 +81,10 @@ async fn dispatch(
             Ok(reply)
         }
         Route::Stream(path) => {
+            let method = method.clone();
             let mut reply = match stream(site, request, &path).await {
                 Ok(reply) => reply,
-                Err(failure) => Reply::failure(&failure),
+                Err(failure) => failed(&method, &failure),
             };
             // Errors say it too, as far as there is such a stream.
             let told = reply.headers().contains_key(super::names::STABLE_OFFSET);
@@ -96,6 +94,11 @@ async fn dispatch(
             Ok(reply)
         }
     }
+}
+
+fn failed(method: &Method, failure: &Failure) -> Reply {
+    tracing::debug!(%method, %failure, "refused");
+    Reply::failure(failure)
 }
 
 async fn stream(
