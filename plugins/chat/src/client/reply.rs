@@ -228,18 +228,16 @@ mod tests {
         let reply = gave_up(&exception(Kind::Exhausted), Said::default());
         assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(reply.headers()[RETRY_AFTER], "1");
-        let said = || Said {
-            last: Some(answer(StatusCode::NOT_FOUND)),
-            ..Said::default()
+        let said = |unknown| {
+            let mut said = Said::default();
+            said.last = Some(answer(StatusCode::NOT_FOUND));
+            said.unknown = unknown;
+            said
         };
-        let reply = gave_up(&exception(Kind::Exhausted), said());
+        let reply = gave_up(&exception(Kind::Exhausted), said(false));
         assert_eq!(reply.status(), StatusCode::NOT_FOUND);
         assert!(!reply.headers().contains_key("webfs-entries"));
-        let unknown = Said {
-            unknown: true,
-            ..said()
-        };
-        let reply = gave_up(&exception(Kind::Exhausted), unknown);
+        let reply = gave_up(&exception(Kind::Exhausted), said(true));
         assert_eq!(reply.status(), StatusCode::BAD_GATEWAY);
         assert!(
             !reply.headers().contains_key(RETRY_AFTER),

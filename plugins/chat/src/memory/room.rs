@@ -227,7 +227,7 @@ mod tests {
         state.released(&sent, &sent);
         assert_eq!(min(&state), "0000000000000050_g0-a.50");
         state.stable = cursor("0000000000000081_g0-a.81");
-        assert_eq!(min(&state), "0000000000000088_g0-a.81-b.7");
+        assert_eq!(min(&state), "0000000000000081_g0-a.81");
     }
 
     #[test]

@@ -119,8 +119,10 @@ impl Unit {
         let gone: usize = places.iter().map(ExactSizeIterator::len).sum();
         if places.is_empty() {
             self.data = Some(data);
-        } else if gone < parts.len() {
-            let rest = parts.without(&places)?;
+            return Ok(0);
+        }
+        let rest = parts.without(&places)?;
+        if gone < parts.len() {
             let text = String::from_utf8(rest.into())
                 .map_err(|_| BadBody("an entry's place splits a character"))?;
             self.data = Some(text);
