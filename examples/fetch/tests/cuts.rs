@@ -1,6 +1,7 @@
 //! The plugin on a network in memory, cut at every byte of every exchange.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // a test: what is not as written here must fail
 
 use std::time::Duration;
 
