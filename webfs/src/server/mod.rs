@@ -5,12 +5,20 @@
 
 mod answer;
 mod config;
+mod disk;
+mod engine;
+mod link;
+mod live;
+mod peers;
 mod refusal;
+mod start;
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::engine::Engine;
+use crate::core::Answer;
 use crate::cursor::{Cursor, Position};
 use crate::path::StreamPath;
 use crate::stream::{DirectorId, RequestId};
@@ -20,14 +28,15 @@ pub use answer::{
     WatchEvent,
 };
 pub use config::{Durability, Limits, ServerConfig};
+pub use live::{Follower, Following, Watch};
 pub use refusal::{Conflict, NotReady, Refusal};
+pub use start::Owner;
 
 /// A running server. Clones are handles of the same one.
 #[derive(Clone)]
-pub struct Server {}
-
-/// Keeps a server's tasks; whoever starts a server holds it.
-pub struct Owner {}
+pub struct Server {
+    engine: Arc<Engine>,
+}
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,13 +69,20 @@ impl Server {
     ///
     /// # Errors
     /// When the data directory is locked, unreadable, or of another server; when a setting cannot be.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn start(config: ServerConfig) -> Result<(Server, Owner), StartError> {
-        let _ = config;
-        Err(StartError::Config("not yet".to_owned()))
+        start::start(config).await
     }
 
-    /// Waits until the server has joined its group. Cancel safe.
-    pub async fn joined(&self) {}
+    /// Waits until the server has joined its group; for ever, when it stops before. Cancel safe.
+    pub async fn joined(&self) {
+        let mut joined = self.engine.has_joined();
+        if joined.wait_for(|&joined| joined).await.is_err() {
+            std::future::pending().await
+        }
+    }
 
     /// Makes sure a stream is there. Applied at all members in reach before the answer (1 s at most).
     ///
@@ -76,8 +92,14 @@ impl Server {
     /// # Cancel safety
     /// Dropped midway, the stream may or may not be there. The same holds for the other writes.
     pub async fn create(&self, path: &StreamPath, create: Create) -> Result<Created, Refusal> {
-        let _ = create;
-        Err(Refusal::UnknownStream(path.clone()))
+        self.take_write()?;
+        let asked = self
+            .engine
+            .ask(|core, now, ticket| core.create(now, ticket, path, create));
+        let Answer::Created(created) = asked.await? else {
+            return Err(self.engine.mistaken());
+        };
+        Ok(created)
     }
 
     /// Adds one entry; answers after it is durable here.
@@ -85,11 +107,17 @@ impl Server {
     /// # Errors
     /// As [`Refusal`] tells. On `NotReady(Stopping)` it may have been added.
     pub async fn append(&self, path: &StreamPath, append: Append) -> Result<Appended, Refusal> {
-        let _ = append;
-        Err(Refusal::UnknownStream(path.clone()))
+        self.take_write()?;
+        let asked = self
+            .engine
+            .ask(|core, now, ticket| core.append(now, ticket, path, append));
+        let Answer::Appended(appended) = asked.await? else {
+            return Err(self.engine.mistaken());
+        };
+        Ok(appended)
     }
 
-    /// Deletes a stream; `min` is `Stream-Min-Offset`. Applied at all members in reach before the answer.
+    /// Deletes a stream. Applied at all members in reach before the answer.
     ///
     /// # Errors
     /// [`Refusal::UnknownStream`] when it is not there (any more); a repeat of a request id is answered
@@ -99,8 +127,14 @@ impl Server {
         path: &StreamPath,
         request: Option<RequestId>,
     ) -> Result<(), Refusal> {
-        let _ = request;
-        Err(Refusal::UnknownStream(path.clone()))
+        self.take_write()?;
+        let asked = self
+            .engine
+            .ask(|core, now, ticket| core.delete(now, ticket, path, request));
+        let Answer::Deleted = asked.await? else {
+            return Err(self.engine.mistaken());
+        };
+        Ok(())
     }
 
     /// What a stream is now. `min` (`Stream-Min-Offset`) is fetched first, as for a read.
@@ -108,8 +142,14 @@ impl Server {
     /// # Errors
     /// [`Refusal::UnknownStream`], [`Refusal::NotReady`].
     pub async fn head(&self, path: &StreamPath, min: Option<&Cursor>) -> Result<Head, Refusal> {
-        let _ = min;
-        Err(Refusal::UnknownStream(path.clone()))
+        let min = min.cloned();
+        let asked = self
+            .engine
+            .ask(|core, now, ticket| core.head(now, ticket, path, min));
+        let Answer::Head(head) = asked.await? else {
+            return Err(self.engine.mistaken());
+        };
+        Ok(head)
     }
 
     /// What follows a position, without waiting for more. A position or `min` that this server does not
@@ -124,8 +164,14 @@ impl Server {
         min: Option<&Cursor>,
         limits: ReadLimits,
     ) -> Result<Slice, Refusal> {
-        let _ = (from, min, limits);
-        Err(Refusal::UnknownStream(path.clone()))
+        let (from, min) = (from.clone(), min.cloned());
+        let asked = self
+            .engine
+            .ask(|core, now, ticket| core.read(now, ticket, path, from, min, limits));
+        let Answer::Read(reading) = asked.await? else {
+            return Err(self.engine.mistaken());
+        };
+        self.engine.fill(reading).await
     }
 
     /// A live read from a position. Long-poll takes one [`Follower::next`] with a timeout around it, SSE
@@ -139,43 +185,41 @@ impl Server {
         from: &Position,
         min: Option<&Cursor>,
     ) -> Result<Follower, Refusal> {
-        let _ = (from, min);
-        Err(Refusal::UnknownStream(path.clone()))
+        Follower::begin(Arc::clone(&self.engine), path, from, min).await
     }
 
     /// The stream's stable cut: `Stream-Stable-Offset`. `None` for a stream that is not there.
     #[must_use]
     pub fn stable(&self, path: &StreamPath) -> Option<Cursor> {
-        let _ = path;
-        None
+        self.engine.with(|state, _| state.core.stable(path))
     }
 
     /// `Stream-Server`; `None` until the server has joined.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
-        None
+        self.engine.with(|state, _| state.core.identity())
     }
 
-    /// The group's view.
+    /// The group's view, with this server's own load as it is now.
     #[must_use]
     pub fn group(&self) -> Group {
-        Group {
-            view: 0,
-            members: Vec::new(),
-        }
+        self.engine.with(|state, _| {
+            let load = state.load();
+            state.core.set_load(load);
+            state.core.group()
+        })
     }
 
     /// Beats, and the stable cuts of the streams that this director wrote to.
     #[must_use]
     pub fn watch(&self, director: &DirectorId) -> Watch {
-        let _ = director;
-        Watch {}
+        Watch::begin(Arc::clone(&self.engine), director.clone())
     }
 
     /// Counters for `/metrics`: name and value.
     #[must_use]
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        Vec::new()
+        self.engine.with(|state, _| state.core.counters())
     }
 
     /// Serves one peer on a connection upgraded to [`crate::PEER_PROTOCOL`]; returns when it ends. The
@@ -184,68 +228,14 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let _ = io;
-    }
-}
-
-impl Owner {
-    /// Waits until the server has to end by itself. Cancel safe.
-    pub async fn failed(&mut self) -> Fatal {
-        std::future::pending().await
+        link::run(&self.engine, io, None).await;
     }
 
-    /// Refuses new work, syncs what was accepted, ends all tasks and waits for them; after `grace` it
-    /// aborts what is left.
-    pub async fn stop(self, grace: Duration) {
-        let _ = grace;
-    }
-}
-
-/// One live read: its cursor, and what comes next.
-pub struct Follower {}
-
-impl Follower {
-    /// What follows the cursor, at once when there is something, else as soon as there is; then moves
-    /// the cursor. The slice is never empty.
-    ///
-    /// # Errors
-    /// [`Refusal::UnknownStream`] or [`Refusal::Gone`] once the stream is deleted; `NotReady(Stopping)`.
-    ///
-    /// # Cancel safety
-    /// Dropped midway, the cursor has not moved.
-    pub async fn next(&mut self, limits: ReadLimits) -> Result<Slice, Refusal> {
-        let _ = limits;
-        std::future::pending().await
-    }
-
-    /// Where it stands: also moved by what is not delivered (control entries, second names).
-    #[must_use]
-    pub fn state(&self) -> Following {
-        Following {
-            next: Cursor::default(),
-            stable: Cursor::default(),
-            up_to_date: false,
+    /// Refuses a write while too much is on its way to the disk.
+    fn take_write(&self) -> Result<(), Refusal> {
+        if self.engine.is_behind() {
+            return Err(NotReady::Busy.into());
         }
-    }
-}
-
-/// Where a live read stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Following {
-    /// `Stream-Next-Offset`.
-    pub next: Cursor,
-    /// `Stream-Stable-Offset`.
-    pub stable: Cursor,
-    /// `Stream-Up-To-Date`.
-    pub up_to_date: bool,
-}
-
-/// One director's watch.
-pub struct Watch {}
-
-impl Watch {
-    /// The next event; `None` when the server stops. Cancel safe.
-    pub async fn next(&mut self) -> Option<WatchEvent> {
-        None
+        Ok(())
     }
 }
