@@ -252,8 +252,6 @@ enum DialError {
     Address(#[from] hyper::http::Error),
     #[error("it answered {0} instead of upgrading to {PEER_PROTOCOL}")]
     Answer(StatusCode),
-    #[error("it closed the connection")]
-    Closed,
 }
 
 /// Connects and upgrades; what comes out serves the connection until it ends.
@@ -271,18 +269,27 @@ async fn dial<'a>(
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, PEER_PROTOCOL)
         .body(Empty::<bytes::Bytes>::new())?;
-    let response = tokio::select! {
-        response = sender.send_request(request) => response?,
+    let answering = sender.send_request(request);
+    tokio::pin!(answering);
+    // The connection's own future ends with the upgrade, at the same moment as the answer comes.
+    let (response, open) = tokio::select! {
+        response = &mut answering => (response?, true),
         ended = &mut connection => {
             ended?;
-            return Err(DialError::Closed);
+            (answering.await?, false)
         }
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(DialError::Answer(response.status()));
     }
-    let (upgraded, ended) = tokio::join!(hyper::upgrade::on(response), connection);
-    ended?;
+    let upgraded = hyper::upgrade::on(response);
+    let upgraded = if open {
+        let (upgraded, ended) = tokio::join!(upgraded, connection);
+        ended?;
+        upgraded
+    } else {
+        upgraded.await
+    };
     let io = TokioIo::new(upgraded?);
     Ok(link::run(engine, io, Some(peer)))
 }
