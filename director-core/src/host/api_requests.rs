@@ -14,10 +14,11 @@ use super::failure::{Answer, Failure};
 use super::layout::{adopt, give_back, text};
 use super::library::LONGEST_MESSAGE;
 use super::node_task::node_info;
+use super::request::{Action, Do};
 use super::step::What;
 use super::tables;
 use super::task::Task;
-use super::ticket::{Action, Do, Ticket};
+use super::ticket::Ticket;
 use super::waker::Lent;
 
 pub(super) unsafe extern "C" fn chain(task: u64, link_type: u64) -> u64 {

@@ -10,11 +10,13 @@
 //! session  running  node_task           its tasks: serve, run, probe, watch
 //! task                                  a future of the plugin's, polled, and what it owns
 //! tables  slab  stream  relay  timer    what its numbers name
-//! chain  pool  ticket  step  failure    requests, their links, and the recovery engine behind them
+//! ticket  request  orders  answers       requests, and the recovery engine behind them
+//! step  failure  chain  pool  connect    what the plugin does for one, and the links it uses
 //! keeper                                cuts, silence, deadlines, links at rest
 //! api  api_requests  bridge  layout  waker    the boundary itself
 //! ```
 
+mod answers;
 mod api;
 mod api_requests;
 mod bridge;
@@ -24,14 +26,17 @@ mod clock;
 mod connect;
 mod description;
 mod failure;
+mod input;
 mod instance;
 mod keeper;
 mod layout;
 mod library;
 mod measures;
 mod node_task;
+mod orders;
 mod pool;
 mod relay;
+mod request;
 mod running;
 mod session;
 mod sessions;

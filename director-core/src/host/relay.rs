@@ -26,6 +26,10 @@ use super::waker::Lent;
 /// What one splice asks for: a pipe's default size.
 const PIECE: u64 = 64 * 1024;
 
+/// Steps of one poll: half of them fill the pipe, half empty it. More would keep the other sessions
+/// of the thread waiting.
+const STEPS: usize = 8;
+
 /// One relay of a task.
 #[derive(Debug)]
 pub(super) struct Relay {
@@ -94,12 +98,12 @@ impl Relay {
         self.moved.get()
     }
 
-    /// Moves what can be moved now.
+    /// Moves what can be moved now, within reason.
     pub(super) fn poll(&self, waker: Lent<'_>) -> Poll<RelayEnd> {
         if let Some(end) = self.ended.get() {
             return Poll::Ready(end);
         }
-        loop {
+        for _ in 0..STEPS {
             match self.step(waker) {
                 Ok(()) => {}
                 Err(Stopped::Pending) => return Poll::Pending,
@@ -115,6 +119,8 @@ impl Relay {
                 }
             }
         }
+        waker.to_owned().wake();
+        Poll::Pending
     }
 
     /// Moves one piece one step.

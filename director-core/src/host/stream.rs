@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::clock;
+use super::input::Input;
 use super::slab::Void;
 use super::tables::{self, Counted, Live};
 use super::waker::{Lent, WakerSlot};
@@ -70,36 +71,6 @@ pub(super) struct Stream {
     failed: Cell<Option<i32>>,
     cut: Cell<bool>,
     live: RefCell<Option<Counted>>,
-}
-
-/// What was read and not yet consumed.
-#[derive(Debug, Default)]
-struct Input {
-    buffer: Option<Box<[u8]>>,
-    start: usize,
-    end: usize,
-}
-
-impl Input {
-    fn unread(&self) -> &[u8] {
-        self.buffer
-            .as_ref()
-            .and_then(|buffer| buffer.get(self.start..self.end))
-            .unwrap_or_default()
-    }
-
-    /// Takes `n` bytes off, all when there are fewer, and says how many. An empty buffer goes back.
-    fn consume(&mut self, n: usize) -> usize {
-        let taken = n.min(self.end - self.start);
-        self.start += taken;
-        if self.start == self.end
-            && let Some(buffer) = self.buffer.take()
-        {
-            (self.start, self.end) = (0, 0);
-            tables::with(|tables| tables.buffers.give(buffer));
-        }
-        taken
-    }
 }
 
 /// Why a stream is ended, as far as the other side is to see it.
@@ -175,8 +146,7 @@ impl Stream {
         let n = into.filled().len();
         self.read_waits.set(read.is_pending());
         if n > 0 {
-            input.buffer = Some(buffer);
-            (input.start, input.end) = (0, n);
+            input.fill(buffer, n);
             self.note_received();
             return Poll::Ready(Ok(n));
         }
@@ -209,12 +179,12 @@ impl Stream {
     /// Puts bytes back that were taken off and went nowhere, before those that are unread.
     pub(super) fn put_back(&self, mut bytes: Vec<u8>) {
         if let Ok(mut input) = self.input.try_borrow_mut() {
-            let n = bytes.len() as u64;
-            self.received.set(self.received.get().saturating_sub(n));
+            let back = bytes.len() as u64;
+            self.received.set(self.received.get().saturating_sub(back));
             bytes.extend_from_slice(input.unread());
             input.consume(usize::MAX);
-            (input.start, input.end) = (0, bytes.len());
-            input.buffer = Some(bytes.into_boxed_slice());
+            let n = bytes.len();
+            input.fill(bytes.into_boxed_slice(), n);
         }
     }
 
