@@ -27,6 +27,7 @@ const QUIET: Duration = Duration::from_secs(15);
 /// How often a read that has told nothing yet looks whether it has caught up.
 const CATCHING_UP: Duration = Duration::from_millis(20);
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// Answers with events from the query's position on.
@@ -60,7 +61,8 @@ pub(crate) async fn events(
         .at(&state.next, &state.stable);
     // Places of entries count messages or bytes; a director has to know which.
     let reply = match is_director {
-        true => reply.with_text(names::TYPE, head.content_type.as_str()),
+        true if head.content_type.is_json() => reply.with(names::TYPE, JSON),
+        true => reply.with_text(names::TYPE, head.content_type.essence()),
         false => reply,
     };
     Ok(match Encoding::of(&head.content_type) {
