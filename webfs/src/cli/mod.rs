@@ -96,9 +96,11 @@ pub fn run(command: Command) -> ExitCode {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // Fails when the program that we are part of has one.
     let _already_there = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(is_terminal)
         .with_writer(std::io::stderr)
         .try_init();
 }

@@ -2,14 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use clap::Args;
 use hyper::Method;
-use hyper::header::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::client::{self, ClientError, Connection, Follow, Update, Url, good, text_of, whole};
+use crate::client::{self, ClientError, Connection, Follow, Update, Url, text_of, whole};
 use crate::stream::ContentType;
 
 use super::{CliError, print_line};
@@ -79,8 +77,7 @@ impl Tail {
         let mut offset = self.from.clone();
         loop {
             let target = self.url.target(&format!("offset={offset}"));
-            let sent = connection.send(Method::GET, &target, HeaderMap::new(), Bytes::new());
-            let response = good(sent.await?).await?;
+            let response = connection.ask(Method::GET, &target).await?;
             let headers = response.headers().clone();
             let content_type = client::type_of(&headers)?;
             let next = text_of(&headers, "stream-next-offset")

@@ -17,7 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::stream::ContentType;
 
@@ -27,6 +27,9 @@ pub use url::{BadUrl, Url};
 
 /// How long connecting, and waiting for an answer's head, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long "not now" is taken for an answer, and the wait before asking again.
+const NOT_NOW: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of an answer that is read whole.
 const MAX_BODY: usize = 64 << 20;
 /// Most bytes shown of an error's text.
@@ -154,6 +157,28 @@ impl Connection {
             .await
             .map_err(|_elapsed| ClientError::Late)??)
     }
+
+    /// Asks for something that changes nothing, and takes a good answer only. A server that says "not
+    /// now" (it is joining its group, say) is asked again for a few seconds.
+    ///
+    /// # Errors
+    /// When the connection is lost, nothing comes in time, or the server says no.
+    pub async fn ask(
+        &mut self,
+        method: Method,
+        target: &str,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let until = Instant::now() + NOT_NOW;
+        loop {
+            let sent = self.send(method.clone(), target, HeaderMap::new(), Bytes::new());
+            match good(sent.await?).await {
+                Err(error) if error.may_pass() && Instant::now() < until => {
+                    time::sleep(PAUSE).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
 }
 
 /// Reads a body whole.
@@ -193,9 +218,8 @@ pub async fn good(response: Response<Incoming>) -> Result<Response<Incoming>, Cl
 /// When the server cannot be asked, or has no such stream.
 pub async fn content_type(url: &Url) -> Result<ContentType, ClientError> {
     let mut connection = Connection::open(url).await?;
-    let target = url.target("");
-    let sent = connection.send(Method::HEAD, &target, HeaderMap::new(), Bytes::new());
-    type_of(good(sent.await?).await?.headers())
+    let response = connection.ask(Method::HEAD, &url.target("")).await?;
+    type_of(response.headers())
 }
 
 /// The type that an answer says its stream has.

@@ -22,9 +22,7 @@ use crate::server::Server;
 use super::stall::Stalling;
 use super::{Settings, Site, answer};
 
-/// Most headers of one request.
-const MAX_HEADERS: usize = 64;
-/// Most bytes of a request's head.
+/// Most bytes of a request's head; the most headers are hyper's own bound, 100.
 const MAX_HEAD: usize = 32 << 10;
 /// Connections above [`Settings::max_connections`] that still get answers from `/.well-known/webfs/`:
 /// a group must not fall apart because its clients are many.
@@ -136,7 +134,7 @@ async fn connection(site: Arc<Site>, stream: TcpStream, peer: SocketAddr, crowde
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(site.settings.head_time)
-        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_HEAD)
         .serve_connection(io, service)
         .with_upgrades();
