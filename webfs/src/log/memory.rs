@@ -128,6 +128,13 @@ impl MemoryDisk {
         file.changes.clear();
     }
 
+    /// Names of the log's segments.
+    pub(crate) fn list_segments(&self) -> Vec<String> {
+        let state = self.state();
+        let segments = state.names.keys().filter(|name| name.starts_with("log-"));
+        segments.cloned().collect()
+    }
+
     /// A file's bytes.
     pub(crate) fn content(&self, name: &str) -> Vec<u8> {
         let state = self.state();

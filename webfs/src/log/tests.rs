@@ -97,18 +97,10 @@ fn written(last: u64) -> MemoryDisk {
     disk
 }
 
-fn segments(disk: &MemoryDisk) -> Vec<String> {
-    let names = disk.list().unwrap();
-    names
-        .into_iter()
-        .filter(|name| SegmentName::parse(name).is_some())
-        .collect()
-}
-
 #[test]
 fn what_was_synced_outlives_power_cuts_over_many_starts() {
     let disk = written(20);
-    assert!(segments(&disk).len() > 4, "{:?}", segments(&disk));
+    assert!(disk.list_segments().len() > 4, "{:?}", disk.list_segments());
     for start in 1..5 {
         disk.power_cut();
         let mut again = open(&disk);
@@ -124,10 +116,10 @@ fn what_was_synced_outlives_power_cuts_over_many_starts() {
 fn starts_that_write_nothing_leave_nothing_behind() {
     let disk = written(5);
     drop(open(&disk));
-    let before = segments(&disk).len();
+    let before = disk.list_segments().len();
     for _ in 0..5 {
         assert_eq!(open(&disk).indices(), range(1..=5));
-        assert_eq!(segments(&disk).len(), before);
+        assert_eq!(disk.list_segments().len(), before);
     }
 }
 
@@ -174,7 +166,7 @@ fn a_batch_is_there_whole_or_not_at_all() {
 fn a_cut_anywhere_leaves_a_beginning_or_is_told() {
     let good = written(8);
     let last = open(&good.copy()).report.segments;
-    for (number, name) in segments(&good).iter().enumerate() {
+    for (number, name) in good.list_segments().iter().enumerate() {
         for size in 0..good.content(name).len() {
             let disk = good.copy();
             disk.damage(name, |bytes| bytes.truncate(size));
@@ -186,7 +178,7 @@ fn a_cut_anywhere_leaves_a_beginning_or_is_told() {
 #[test]
 fn a_flipped_byte_anywhere_is_harmless_or_told() {
     let good = written(8);
-    for (number, name) in segments(&good).iter().enumerate() {
+    for (number, name) in good.list_segments().iter().enumerate() {
         let content = good.content(name);
         let used = content.iter().rposition(|&byte| byte != 0).unwrap_or(0);
         // The header's padding means nothing; one of its bytes is as good as all.
@@ -264,7 +256,7 @@ fn check_damaged(disk: &MemoryDisk, must_tell: bool, what: &str) {
 #[test]
 fn damage_is_told_until_there_is_another_letter() {
     let disk = written(8);
-    let second = &segments(&disk)[1];
+    let second = &disk.list_segments()[1];
     disk.damage(second, |bytes| bytes[HEADER as usize + 50] ^= 1);
     for _ in 0..3 {
         let again = open(&disk);
@@ -290,7 +282,7 @@ fn damage_is_told_until_there_is_another_letter() {
 fn a_log_that_is_gone_is_told() {
     assert!(open(&MemoryDisk::default()).report.damaged);
     let disk = written(8);
-    for name in segments(&disk) {
+    for name in disk.list_segments() {
         disk.remove(&name).unwrap();
     }
     assert!(open(&disk).report.damaged);
@@ -299,7 +291,7 @@ fn a_log_that_is_gone_is_told() {
 #[test]
 fn a_segment_that_is_gone_is_told() {
     let disk = written(20);
-    disk.remove(&segments(&disk)[1]).unwrap();
+    disk.remove(&disk.list_segments()[1]).unwrap();
     let again = open(&disk);
     assert!(again.report.damaged);
     assert!(again.indices().starts_with(&[1]) && again.indices().ends_with(&[20]));
@@ -308,7 +300,7 @@ fn a_segment_that_is_gone_is_told() {
 #[test]
 fn another_version_is_refused() {
     let disk = written(2);
-    let name = &segments(&disk)[0];
+    let name = &disk.list_segments()[0];
     disk.damage(name, |bytes| {
         bytes[8] = 2;
         let sum = crc32c::crc32c(&bytes[..48]);
@@ -443,14 +435,14 @@ fn entries_are_read_back_by_place_and_damage_is_noticed() {
     for one in &again.recalled {
         assert_eq!(reader.read(one.place).unwrap(), one.entry);
     }
-    let name = segments(&disk).last().unwrap().clone();
+    let name = disk.list_segments().last().unwrap().clone();
     assert!(
         reader
             .read(Place(77 << 32))
             .unwrap_err()
             .contains("no such segment")
     );
-    for name in segments(&disk) {
+    for name in disk.list_segments() {
         disk.damage(&name, |bytes| {
             bytes.iter_mut().skip(HEADER as usize).for_each(|b| *b ^= 1)
         });
@@ -470,7 +462,7 @@ fn a_batch_in_a_payload_is_no_batch() {
     let mut first = open(&disk);
     first.log.write([&carrier]).unwrap();
     first.log.sync().unwrap();
-    let name = segments(&disk)[0].clone();
+    let name = disk.list_segments()[0].clone();
     disk.damage(&name, |bytes| bytes[HEADER as usize] ^= 1);
     assert!(open(&disk).indices().is_empty());
 }
