@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use director_abi as abi;
 
-use crate::stream::{Side, StreamError};
+use crate::stream_error::{Side, StreamError};
 
 /// The small, closed set that the director's policy is written against.
 ///

@@ -36,6 +36,7 @@ mod options;
 mod protocol;
 mod relay;
 mod stream;
+mod stream_error;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tokio")]
@@ -48,9 +49,8 @@ pub use protocol::{
     Client, ConfigMistake, Host, Links, Load, Outcome, Protocol, Report, Request, Resend, Session,
 };
 pub use relay::RelayEnd;
-pub use stream::{
-    AsStream, ClientStream, NodeId, NodeStream, Side, Stream, StreamError, StreamInfo,
-};
+pub use stream::{AsStream, ClientStream, NodeId, NodeStream, Stream, StreamInfo};
+pub use stream_error::{Side, StreamError};
 
 /// Exports a [`Protocol`] from a `cdylib`: the one line that makes a crate a plugin.
 ///

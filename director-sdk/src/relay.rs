@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::glue::host;
-use crate::stream::{Side, StreamError};
+use crate::stream_error::{Side, StreamError};
 
 /// How a relay ended.
 #[derive(Debug)]

@@ -30,27 +30,32 @@
 
 mod abi;
 mod cuts;
+mod engine;
 mod exec;
+mod flows;
 mod net;
 mod recover;
+mod run;
 mod state;
 mod wire;
+
+#[cfg(test)]
+mod in_c;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use cuts::{Swept, every_cut, every_poll, some_cuts};
 pub use net::{Cut, Way};
 pub use wire::Wire;
 
-use self::abi::{Foreign, Plugin, Polled};
-use self::exec::{Ready, TaskId, Turn};
+use self::abi::{Foreign, Plugin};
+use self::exec::{TaskId, Turn};
 use self::recover::Node;
 use self::state::{Owner, State};
 use crate::failure::Kind;
@@ -199,6 +204,11 @@ impl World {
         assert!(self.plugin.borrow().is_none(), "a world has one plugin");
         let _entered = abi::enter(&self.state);
         let (plugin, pooled) = Plugin::create::<P>(options)?;
+        self.start_with(plugin, pooled);
+        Ok(())
+    }
+
+    fn start_with(&self, plugin: Plugin, pooled: bool) {
         let task = {
             let mut state = self.state.borrow_mut();
             state.pooled = pooled;
@@ -208,7 +218,6 @@ impl World {
         let run = plugin.run(task);
         *self.plugin.borrow_mut() = Some(plugin);
         self.begin(What::Run, task, run);
-        Ok(())
     }
 
     /// Adds a node. `serve` is called for each connection to it; a wire that it drops is closed.
@@ -348,199 +357,6 @@ impl World {
         self.running.borrow_mut().insert(id, Running { turn, job });
     }
 
-    /// Runs `main`, and everything else meanwhile, until it ends.
-    ///
-    /// # Panics
-    ///
-    /// When everything waits and nothing will happen by itself; with the log.
-    pub fn run<F: Future>(&self, main: F) -> F::Output {
-        let _entered = abi::enter(&self.state);
-        let turn = Turn::first(MAIN, &self.ready());
-        let mut main = pin!(main);
-        let mut polls = 0_u64;
-        loop {
-            match self.next() {
-                Next::Main => {
-                    let waker = turn.begin();
-                    if let Poll::Ready(output) =
-                        main.as_mut().poll(&mut Context::from_waker(&waker))
-                    {
-                        return output;
-                    }
-                }
-                Next::Polled => {}
-                Next::Nothing => panic!("everything waits for ever\n{}", self.story()),
-            }
-            polls += 1;
-            assert!(
-                polls < MOST_POLLS,
-                "it goes round in circles\n{}",
-                self.story()
-            );
-        }
-    }
-
-    fn ready(&self) -> Arc<Ready> {
-        Arc::clone(&self.state.borrow().ready)
-    }
-
-    fn until_ended(&self, task: u64) -> Ended {
-        let _entered = abi::enter(&self.state);
-        while self.state.borrow().tasks.contains_key(&task) {
-            if let Next::Nothing = self.next() {
-                panic!("everything waits for ever\n{}", self.story());
-            }
-        }
-        match self.state.borrow().ended.last() {
-            Some(ended) => ended.clone(),
-            None => panic!("a task ended, and nobody knows how"),
-        }
-    }
-
-    /// Polls one task that is ready, or moves the clock to where one is.
-    fn next(&self) -> Next {
-        let mut idle = 0;
-        loop {
-            self.keep_house();
-            match self.ready().pop() {
-                Some(MAIN) => return Next::Main,
-                Some(id) => {
-                    self.poll(id);
-                    return Next::Polled;
-                }
-                None => {}
-            }
-            let mut state = self.state.borrow_mut();
-            idle += 1;
-            match state.next_time() {
-                Some(at) if at < LONGEST && idle < 1000 => state.advance(at),
-                Some(_) | None => return Next::Nothing,
-            }
-        }
-    }
-
-    /// What must not happen inside a host function.
-    fn keep_house(&self) {
-        loop {
-            let (killed, arrivals, graves) = {
-                let mut state = self.state.borrow_mut();
-                (
-                    std::mem::take(&mut state.killed),
-                    std::mem::take(&mut state.arrivals),
-                    std::mem::take(&mut state.graveyard),
-                )
-            };
-            if killed.is_empty() && arrivals.is_empty() && graves.is_empty() {
-                return;
-            }
-            for grave in graves {
-                self.note_panic(grave.release());
-            }
-            for (node, connection) in arrivals {
-                let (serve, up) = {
-                    let state = self.state.borrow();
-                    let node = &state.nodes[node as usize];
-                    (Rc::clone(&node.serve), node.up)
-                };
-                let work = serve(Wire::new(&self.state, connection));
-                if up {
-                    self.spawn_job(Job::Local {
-                        node: Some(node),
-                        work,
-                    });
-                }
-            }
-            for dead in killed {
-                let gone: Vec<Running> = self
-                    .running
-                    .borrow_mut()
-                    .extract_if(.., |_, running| {
-                        matches!(running.job, Job::Local { node: Some(node), .. } if node == dead)
-                    })
-                    .map(|(_, running)| running)
-                    .collect();
-                drop(gone);
-            }
-        }
-    }
-
-    fn note_panic(&self, well: bool) {
-        if !well {
-            self.panics.set(self.panics.get() + 1);
-        }
-    }
-
-    fn poll(&self, id: TaskId) {
-        let Some(mut running) = self.running.borrow_mut().remove(&id) else {
-            return;
-        };
-        let waker = running.turn.begin();
-        match &mut running.job {
-            Job::Local { work, .. } => {
-                if work
-                    .as_mut()
-                    .poll(&mut Context::from_waker(&waker))
-                    .is_ready()
-                {
-                    return;
-                }
-            }
-            Job::Plugin {
-                what,
-                task,
-                foreign,
-            } => {
-                let (what, task) = (*what, *task);
-                if what == What::Session && self.state.borrow_mut().strike_at_poll(task) {
-                    self.end(running, None);
-                    return;
-                }
-                let end = match foreign.poll(&waker) {
-                    Polled::Pending => None,
-                    Polled::Ended {
-                        kind,
-                        code,
-                        detail,
-                        load,
-                    } => {
-                        let kind = (kind != 0).then(|| self.kind_of(kind, code));
-                        Some((kind, code, detail, load, false))
-                    }
-                    Polled::Panicked => Some((Some(Kind::Fault), 0, String::new(), f64::NAN, true)),
-                };
-                if let Some((kind, code, detail, load, panicked)) = end {
-                    let ended = Ended {
-                        what,
-                        kind,
-                        code,
-                        detail,
-                        load,
-                        panicked,
-                    };
-                    self.end(running, Some(ended));
-                    return;
-                }
-            }
-        }
-        self.running.borrow_mut().insert(id, running);
-    }
-
-    fn kind_of(&self, kind: u32, code: u32) -> Kind {
-        let kind = self.state.borrow().kind_of(kind, code);
-        Kind::from_code(kind.code()).unwrap_or(Kind::Fault)
-    }
-
-    /// Drops a task, and frees what it has left.
-    fn end(&self, running: Running, ended: Option<Ended>) {
-        let Job::Plugin { task, foreign, .. } = running.job else {
-            return;
-        };
-        self.note_panic(foreign.end());
-        let mut state = self.state.borrow_mut();
-        state.end_task(task);
-        state.ended.extend(ended);
-    }
-
     /// Cancels every session now, as a deadline or a shutdown does.
     pub fn cancel_sessions(&self) {
         let _entered = abi::enter(&self.state);
@@ -659,36 +475,6 @@ impl World {
             .iter()
             .filter(|(_, line)| line == CANCELLED)
             .count()
-    }
-
-    fn end_everything(&self) {
-        let _entered = abi::enter(&self.state);
-        self.stop();
-        let until = self.now() + STOP;
-        let alarm = self.state.borrow_mut().own_timer(0, STOP);
-        while !self.state.borrow().tasks.is_empty() && self.now() < until {
-            // The alarm has no waker, so it moves no clock: silence ends the wait at once.
-            if let Next::Nothing = self.next() {
-                break;
-            }
-        }
-        self.state.borrow_mut().end_timer(alarm);
-        let all = std::mem::take(&mut *self.running.borrow_mut());
-        for running in all.into_values() {
-            if let Job::Plugin { .. } = running.job {
-                self.state.borrow_mut().log.push((1, CANCELLED.to_owned()));
-                self.end(running, None);
-            }
-        }
-        self.state.borrow_mut().empty_pool();
-        self.keep_house();
-        if let Some(plugin) = self.plugin.borrow_mut().take() {
-            self.note_panic(plugin.destroy());
-        }
-        // Node sides that were still to begin.
-        self.running.borrow_mut().clear();
-        self.keep_house();
-        self.running.borrow_mut().clear();
     }
 }
 

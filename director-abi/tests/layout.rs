@@ -1,0 +1,237 @@
+//! The layout is frozen: sizes, offsets and constants, in Rust, in a file, and in the C header.
+//!
+//! `layout-1.0.txt` says where each field of ABI 1.0 stands. A field that is appended is added to the
+//! file; a line that is there never changes. The C header is compared by a C compiler, field by field.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // a test: what is not as written here must fail
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::mem::offset_of;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use director_abi::{
+    Action, Bytes, ClientInfo, Descriptor, Ended, Event, FailureRow, FailureTable, Future,
+    FutureVtable, HostApi, InstanceInfo, IoPoll, Load, LogRecord, MetricLabel, NodeInfo, Owned,
+    PluginApi, RelayEnd, RelaySpec, StreamInfo, TicketSpec, Waker, WakerVtable,
+};
+
+/// A struct, its name in C, its size, and its fields with their offsets.
+struct Layout {
+    rust: &'static str,
+    c: &'static str,
+    size: usize,
+    fields: Vec<(&'static str, usize)>,
+}
+
+macro_rules! layouts {
+    ($($rust:ident $c:ident { $($field:ident),* $(,)? })*) => {{
+        vec![$({
+            // Every field is listed: a pattern without `..` must name them all.
+            #[allow(dead_code)]
+            fn all(it: $rust) {
+                let $rust { $($field: _),* } = it;
+            }
+            Layout {
+                rust: stringify!($rust),
+                c: stringify!($c),
+                size: size_of::<$rust>(),
+                fields: vec![$((stringify!($field), offset_of!($rust, $field))),*],
+            }
+        }),*]
+    }};
+}
+
+fn layouts() -> Vec<Layout> {
+    layouts! {
+        Bytes director_bytes { ptr, len }
+        Owned director_owned { ptr, len, cap, free }
+        IoPoll director_io_poll { tag, code, n }
+        Waker director_waker { data, vtable }
+        WakerVtable director_waker_vtable { size, clone, wake, wake_by_ref, drop }
+        Load director_load { size, load, flags, _pad }
+        Ended director_ended { size, kind, code, retry_after_ms, _pad, load, detail, _reserved }
+        FutureVtable director_future_vtable { size, poll, drop }
+        Future director_future { data, vtable }
+        NodeInfo director_node_info { size, id, _pad, name }
+        LogRecord director_log_record { size, level, line, instance, target, file, message }
+        MetricLabel director_metric_label { name, value }
+        StreamInfo director_stream_info { size, received, accepted }
+        RelaySpec director_relay_spec { size, from, to, limit }
+        RelayEnd director_relay_end { moved, why, code }
+        TicketSpec director_ticket_spec { size, within_ns }
+        Event director_event {
+            size, tag, kind, code, flags, answer, retry_after_ms, link, link_drop, detail, _reserved,
+        }
+        Action director_action {
+            size, tag, kind, code, attempt, retry_after_ms, _pad, stream, link, sent, answered,
+            deadline_ns, node, detail, _reserved,
+        }
+        HostApi director_host_api {
+            size, abi_major, abi_minor, _pad, now_ns, unix_ns, random, log_level, log, metric,
+            metric_record, stream_poll_fill, stream_consume, stream_poll_write, stream_poll_flush,
+            stream_poll_close, stream_give_up, stream_info, stream_due, timer, timer_poll, timer_end,
+            poll_stopping, relay, relay_poll, relay_end, chain, chain_end, ticket, poll_step,
+            poll_cut, ticket_end, report, _reserved,
+        }
+        InstanceInfo director_instance_info { size, instance, service, state_dir }
+        ClientInfo director_client_info { size, stream, session, peer }
+        FailureRow director_failure_row { first, last, kind }
+        FailureTable director_failure_table { rows, len }
+        PluginApi director_plugin_api {
+            size, create, destroy, failures, serve, probe, watch, run, _reserved,
+        }
+        Descriptor director_descriptor {
+            size, magic, abi_major, abi_minor, min_host_minor, _pad, flags, _pad2, name, version, sdk,
+            target, init, _reserved,
+        }
+    }
+}
+
+/// Constants: the name in C, and the value.
+fn constants() -> Vec<(&'static str, i64)> {
+    use director_abi::{
+        CODE_CUT, CODE_GONE, CODE_THREAD, FAILED, LOAD_LEAVING, MAJOR, MINOR, PANICKED, PENDING,
+        READY, kind, outcome, resend,
+    };
+    vec![
+        ("MAJOR", MAJOR.into()),
+        ("MINOR", MINOR.into()),
+        ("PENDING", PENDING.into()),
+        ("READY", READY.into()),
+        ("PANICKED", PANICKED.into()),
+        ("FAILED", FAILED.into()),
+        ("CODE_CUT", CODE_CUT.into()),
+        ("CODE_GONE", CODE_GONE.into()),
+        ("CODE_THREAD", CODE_THREAD.into()),
+        ("KIND_NONE", kind::NONE.into()),
+        ("KIND_UNREACHABLE", kind::UNREACHABLE.into()),
+        ("KIND_LOST", kind::LOST.into()),
+        ("KIND_STALLED", kind::STALLED.into()),
+        ("KIND_BUSY", kind::BUSY.into()),
+        ("KIND_LEAVING", kind::LEAVING.into()),
+        ("KIND_MISSING", kind::MISSING.into()),
+        ("KIND_DIVERGED", kind::DIVERGED.into()),
+        ("KIND_DENIED", kind::DENIED.into()),
+        ("KIND_INVALID", kind::INVALID.into()),
+        ("KIND_GARBLED", kind::GARBLED.into()),
+        ("KIND_UNKNOWN", kind::UNKNOWN.into()),
+        ("KIND_CLIENT_GONE", kind::CLIENT_GONE.into()),
+        ("KIND_FAULT", kind::FAULT.into()),
+        ("KIND_EXHAUSTED", kind::EXHAUSTED.into()),
+        ("KIND_BY_CODE", Ended::BY_CODE.into()),
+        ("LOAD_LEAVING", LOAD_LEAVING.into()),
+        ("PANIC_UNWIND", Descriptor::PANIC_UNWIND.into()),
+        ("POOLED_LINKS", Descriptor::POOLED_LINKS.into()),
+        ("EVENT_BEGIN", Event::BEGIN.into()),
+        ("EVENT_ESTABLISHED", Event::ESTABLISHED.into()),
+        ("EVENT_FAILED", Event::FAILED.into()),
+        ("EVENT_REPLIED", Event::REPLIED.into()),
+        ("EVENT_CLEANED", Event::CLEANED.into()),
+        ("EVENT_ASKED", Event::ASKED.into()),
+        ("EVENT_TORN", Event::TORN.into()),
+        ("LINK_FIT", Event::LINK_FIT.into()),
+        ("CLIENT_SIDE", Event::CLIENT_SIDE.into()),
+        ("RESEND_ANYWHERE", resend::ANYWHERE.into()),
+        ("RESEND_SAME_NODE", resend::SAME_NODE.into()),
+        ("RESEND_ASK", resend::ASK.into()),
+        ("RESEND_NEVER", resend::NEVER.into()),
+        ("OUTCOME_HAPPENED", outcome::HAPPENED.into()),
+        ("OUTCOME_NOT_DONE", outcome::NOT_DONE.into()),
+        ("OUTCOME_UNKNOWN", outcome::UNKNOWN.into()),
+        ("ACTION_ESTABLISH", Action::ESTABLISH.into()),
+        ("ACTION_ATTEMPT", Action::ATTEMPT.into()),
+        ("ACTION_CLEAN_UP", Action::CLEAN_UP.into()),
+        ("ACTION_ASK", Action::ASK.into()),
+        ("ACTION_REPLY", Action::REPLY.into()),
+        ("ACTION_GIVE_UP", Action::GIVE_UP.into()),
+        ("RELAY_LIMIT", RelayEnd::LIMIT.into()),
+        ("RELAY_END", RelayEnd::END.into()),
+        ("RELAY_FROM_FAILED", RelayEnd::FROM_FAILED.into()),
+        ("RELAY_TO_FAILED", RelayEnd::TO_FAILED.into()),
+    ]
+}
+
+/// The layout as the frozen file has it.
+fn text() -> String {
+    let mut text = String::new();
+    for layout in layouts() {
+        writeln!(text, "{} {}", layout.rust, layout.size).unwrap();
+        for (field, offset) in layout.fields {
+            writeln!(text, "{}.{field} {offset}", layout.rust).unwrap();
+        }
+    }
+    for (name, value) in constants() {
+        writeln!(text, "{name} = {value}").unwrap();
+    }
+    text
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn nothing_of_1_0_has_moved() {
+    let frozen = include_str!("layout-1.0.txt");
+    let now = text();
+    let mut moved: Vec<&str> = frozen
+        .lines()
+        .filter(|line| !now.lines().any(|other| other == *line))
+        .collect();
+    moved.extend(
+        now.lines()
+            .filter(|line| !frozen.lines().any(|other| other == *line)),
+    );
+    assert!(
+        moved.is_empty(),
+        "frozen and present layout differ in {moved:#?}\npresent:\n{now}"
+    );
+}
+
+#[test]
+fn the_c_header_is_the_same_layout() {
+    let mut source = String::from("#include \"director_plugin.h\"\n");
+    for Layout {
+        c, size, fields, ..
+    } in layouts()
+    {
+        writeln!(source, "_Static_assert(sizeof({c}) == {size}, \"{c}\");").unwrap();
+        for (field, offset) in fields {
+            let assert = format!("offsetof({c}, {field}) == {offset}");
+            writeln!(source, "_Static_assert({assert}, \"{c}.{field}\");").unwrap();
+        }
+    }
+    for (name, value) in constants() {
+        let assert = format!("(long long)DIRECTOR_{name} == {value}LL");
+        writeln!(source, "_Static_assert({assert}, \"{name}\");").unwrap();
+    }
+    let target = director_abi::TARGET;
+    let length = format!("sizeof(DIRECTOR_TARGET) == {} + 1", target.len());
+    writeln!(source, "_Static_assert({length}, \"TARGET\");").unwrap();
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
+    let mut compiler = Command::new("cc")
+        .args([
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-fsyntax-only",
+            "-xc",
+            "-",
+        ])
+        .arg("-I")
+        .arg(include)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    compiler
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(source.as_bytes())
+        .unwrap();
+    let output = compiler.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}

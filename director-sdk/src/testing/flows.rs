@@ -1,0 +1,244 @@
+//! Streams and relays of the kit's host.
+
+use std::task::{Poll, Waker};
+
+use director_abi as abi;
+
+use super::net::{EPIPE, Way};
+use super::state::{Owner, Relay, State, Stream, number};
+
+impl State {
+    // --- streams ---
+
+    /// A stream of the host's over the near end of a connection.
+    pub(super) fn stream(&mut self, owner: Owner, connection: usize) -> u64 {
+        let number = number();
+        let stream = Stream {
+            owner,
+            connection,
+            lent: Vec::new(),
+            taken: 0,
+            received: 0,
+            accepted: 0,
+            cut: false,
+            due: true,
+            waiting: None,
+            blocked: None,
+            closed: false,
+            reader: None,
+            writer: None,
+        };
+        self.streams.insert(number, stream);
+        number
+    }
+
+    fn usable(&mut self, number: u64) -> Result<&mut Stream, i32> {
+        let stream = self.streams.get_mut(&number).ok_or(abi::CODE_GONE)?;
+        if stream.cut {
+            return Err(abi::CODE_CUT);
+        }
+        Ok(stream)
+    }
+
+    /// The unread bytes; none at the end.
+    pub(super) fn fill(&mut self, number: u64, waker: &Waker) -> Poll<Result<&[u8], i32>> {
+        if let Err(code) = self.usable(number) {
+            return Poll::Ready(Err(code));
+        }
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return Poll::Ready(Err(abi::CODE_GONE));
+        };
+        if stream.taken == stream.lent.len() {
+            stream.lent.clear();
+            stream.taken = 0;
+            let pipe = self.connections[stream.connection].pipe(Way::In);
+            match pipe.read(&mut stream.lent, 16 * 1024, waker) {
+                Poll::Pending => {
+                    stream.waiting.get_or_insert(self.now);
+                    stream.reader = Some(waker.clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(code)) => return Poll::Ready(Err(code)),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        stream.waiting = None;
+        match self.streams.get(&number) {
+            Some(stream) => Poll::Ready(Ok(&stream.lent[stream.taken..])),
+            None => Poll::Ready(Err(abi::CODE_GONE)),
+        }
+    }
+
+    pub(super) fn consume(&mut self, number: u64, n: usize) {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            let n = n.min(stream.lent.len() - stream.taken);
+            stream.taken += n;
+            stream.received += n as u64;
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        number: u64,
+        pieces: &[&[u8]],
+        waker: &Waker,
+    ) -> Poll<Result<usize, i32>> {
+        let connection = match self.usable(number) {
+            Ok(stream) if stream.closed => return Poll::Ready(Err(EPIPE)),
+            Ok(stream) => stream.connection,
+            Err(code) => return Poll::Ready(Err(code)),
+        };
+        let wrote = self.write(connection, Way::Out, pieces, waker);
+        let now = self.now;
+        if let Some(stream) = self.streams.get_mut(&number) {
+            match wrote {
+                Poll::Pending => {
+                    stream.blocked.get_or_insert(now);
+                    stream.writer = Some(waker.clone());
+                }
+                Poll::Ready(Ok(n)) => {
+                    stream.blocked = None;
+                    stream.accepted += n as u64;
+                }
+                Poll::Ready(Err(_)) => stream.blocked = None,
+            }
+        }
+        wrote
+    }
+
+    /// A pipe takes what it takes at once: there is nothing to flush, but there may be an error.
+    pub(super) fn flush(&mut self, number: u64) -> Result<(), i32> {
+        let connection = self.usable(number)?.connection;
+        match self.connections[connection].pipe(Way::Out).is_broken() {
+            true => Err(super::net::ECONNRESET),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn close(&mut self, number: u64) -> Result<(), i32> {
+        self.flush(number)?;
+        let stream = self.usable(number)?;
+        stream.closed = true;
+        let connection = stream.connection;
+        self.connections[connection].pipe(Way::Out).end();
+        Ok(())
+    }
+
+    pub(super) fn give_up(&mut self, number: u64) {
+        if let Some(stream) = self.streams.remove(&number) {
+            let connection = &mut self.connections[stream.connection];
+            if stream.closed {
+                connection.pipe(Way::In).break_with(EPIPE);
+            } else {
+                connection.reset();
+            }
+        }
+    }
+
+    /// Makes every operation on a stream fail from now on.
+    pub(super) fn cut_stream(&mut self, number: u64) {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.cut = true;
+            for waker in [stream.reader.take(), stream.writer.take()]
+                .into_iter()
+                .flatten()
+            {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Whether a client's stream is what a task waits for.
+    pub(super) fn waits_for_client(&self, task: u64) -> bool {
+        let client = self.tasks.get(&task).and_then(|task| task.client);
+        client
+            .and_then(|number| self.streams.get(&number))
+            .is_some_and(|stream| {
+                self.connections[stream.connection].pipes[Way::Out.index()].is_awaited()
+            })
+    }
+
+    // --- relays ---
+
+    pub(super) fn relay(&mut self, task: u64, from: u64, to: u64, limit: u64) -> u64 {
+        let known = [from, to]
+            .iter()
+            .all(|stream| self.streams.contains_key(stream));
+        if !known || !self.tasks.contains_key(&task) {
+            return 0;
+        }
+        let number = number();
+        let relay = Relay {
+            task,
+            from,
+            to,
+            limit,
+            moved: 0,
+            end: None,
+        };
+        self.relays.insert(number, relay);
+        number
+    }
+
+    /// How it ended, if it has, and what was moved.
+    pub(super) fn poll_relay(
+        &mut self,
+        number: u64,
+        waker: &Waker,
+    ) -> Option<(Option<(u32, i32)>, u64)> {
+        let mut relay = self.relays.remove(&number)?;
+        while relay.end.is_none() {
+            if self.move_once(&mut relay, waker).is_pending() {
+                break;
+            }
+        }
+        let stands = (relay.end, relay.moved);
+        self.relays.insert(number, relay);
+        Some(stands)
+    }
+
+    fn move_once(&mut self, relay: &mut Relay, waker: &Waker) -> Poll<()> {
+        let left = relay.limit.saturating_sub(relay.moved);
+        if left == 0 {
+            relay.end = Some((abi::RelayEnd::LIMIT, 0));
+            return Poll::Ready(());
+        }
+        let bytes = match self.fill(relay.from, waker) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(code)) => {
+                relay.end = Some((abi::RelayEnd::FROM_FAILED, code));
+                return Poll::Ready(());
+            }
+            Poll::Ready(Ok([])) => {
+                relay.end = Some((abi::RelayEnd::END, 0));
+                return Poll::Ready(());
+            }
+            Poll::Ready(Ok(lent)) => {
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
+                lent[..lent.len().min(most)].to_vec()
+            }
+        };
+        match self.send(relay.to, &[&bytes], waker) {
+            Poll::Pending => {
+                // A cut of the source must end the wait for the destination too.
+                if let Some(from) = self.streams.get_mut(&relay.from) {
+                    from.reader = Some(waker.clone());
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Err(code)) => {
+                relay.end = Some((abi::RelayEnd::TO_FAILED, code));
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(n)) => {
+                self.consume(relay.from, n);
+                relay.moved += n as u64;
+                Poll::Ready(())
+            }
+        }
+    }
+
+    pub(super) fn end_relay(&mut self, number: u64) -> u64 {
+        self.relays.remove(&number).map_or(0, |relay| relay.moved)
+    }
+}
