@@ -88,10 +88,18 @@ impl Kind {
 }
 
 impl Entry {
-    /// Bytes it holds in memory, about: what bounds of caches count.
+    /// Bytes it holds in memory, about: what bounds count. Its spelling is not longer.
     #[must_use]
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.payload.len() + self.was.len() * size_of::<Name>()
+        let texts = [
+            Some(self.path.as_str()),
+            self.request.as_ref().map(RequestId::as_str),
+            self.producer.as_ref().map(|producer| producer.id.as_str()),
+            self.stream_seq.as_ref().map(StreamSeq::as_str),
+            self.content_type.as_ref().map(ContentType::as_str),
+        ];
+        let texts: usize = texts.into_iter().flatten().map(str::len).sum();
+        size_of::<Self>() + self.payload.len() + self.was.len() * size_of::<Name>() + texts
     }
 
     /// What makes it no entry, if anything: the same conditions hold for what is encoded and decoded.

@@ -26,6 +26,7 @@ struct State {
     syncs_left: Option<usize>,
     lying: bool,
     short: bool,
+    panics: bool,
     capacity: Option<u64>,
 }
 
@@ -66,6 +67,11 @@ impl MemoryDisk {
     /// From now on each write takes half of what it is given.
     pub(crate) fn write_short(&self) {
         self.state().short = true;
+    }
+
+    /// From now on every changing call panics.
+    pub(crate) fn panic(&self) {
+        self.state().panics = true;
     }
 
     /// Sets how many bytes all files together may have.
@@ -157,6 +163,7 @@ fn apply(to: &mut Vec<u8>, change: Change) {
 
 impl State {
     fn call(&mut self) -> io::Result<()> {
+        assert!(!self.panics, "the disk was told to panic");
         match &mut self.calls_left {
             Some(0) => Err(io::Error::other("the disk was told to fail")),
             Some(left) => {

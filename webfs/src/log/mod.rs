@@ -23,6 +23,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use rustix::io::Errno;
+
 use self::disk::{Disk, DiskFile};
 use self::format::{BatchWriter, Framed, HEADER, Header, SegmentName};
 use crate::core::Place;
@@ -378,12 +380,12 @@ impl<D: Disk> Log<D> {
         let file = self.disk.create(&spelled)?;
         let made = file
             .allocate(size)
-            .and_then(|()| disk::write_all(&file, &header(name).encode(), 0));
+            .and_then(|()| disk::write_all(&file, &header(name).encode(), 0))
+            .and_then(|()| file.sync());
         if let Err(error) = made {
             self.disk.remove(&spelled)?;
             return Err(error);
         }
-        file.sync()?;
         self.disk.sync_directory()?;
         self.next_number = self.next_number.saturating_add(1);
         self.add_name(name);
@@ -414,11 +416,17 @@ impl<D: Disk> Log<D> {
     }
 }
 
+/// Nothing was written, and it may work later: no bytes, or no descriptors, are left.
 fn is_full(error: &io::Error) -> bool {
-    matches!(
+    let no_bytes = matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    );
+    no_bytes
+        || matches!(
+            Errno::from_io_error(error),
+            Some(Errno::MFILE | Errno::NFILE)
+        )
 }
 
 impl<F> Segment<F> {

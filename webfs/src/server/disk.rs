@@ -95,7 +95,10 @@ impl<D: Disk> Writer<D> {
         let Ok(Order::Begin(engine)) = orders.recv() else {
             return;
         };
-        match self.work(&engine, orders) {
+        let watched = Panicking(Arc::clone(&engine));
+        let ended = self.work(&engine, orders);
+        drop(watched);
+        match ended {
             Ended::Told(told) => {
                 // Where acknowledgements do not wait for the disk, an orderly end still does.
                 if let Err(failed) = self.log.sync() {
@@ -108,9 +111,7 @@ impl<D: Disk> Writer<D> {
                 }
             }
             Ended::Failed(fatal) => {
-                engine.fail(fatal);
-                engine.stop();
-                engine.give_up_waiting();
+                end_engine(&engine, fatal);
                 self.refuse_the_rest(orders);
             }
         }
@@ -237,6 +238,25 @@ impl<D: Disk> Writer<D> {
                 Ok(())
             }
             Err(error) => Err(Ended::Failed(Fatal::Log(error.to_string()))),
+        }
+    }
+}
+
+/// Nothing more becomes durable: whoever waits for it is told.
+fn end_engine(engine: &Engine, fatal: Fatal) {
+    engine.fail(fatal);
+    engine.stop();
+    engine.give_up_waiting();
+}
+
+/// Ends the server when the disk's thread panics; nobody would be answered any more.
+struct Panicking(Arc<Engine>);
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let why = "the disk's thread panicked".to_owned();
+            end_engine(&self.0, Fatal::Broken(why));
         }
     }
 }

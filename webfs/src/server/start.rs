@@ -215,11 +215,19 @@ impl Owner {
     /// Waits until the server has to end by itself. Cancel safe.
     pub async fn failed(&mut self) -> Fatal {
         let mut fatal = self.engine.fatal();
-        let failed = fatal.wait_for(Option::is_some).await;
-        match failed.ok().and_then(|fatal| fatal.clone()) {
-            Some(fatal) => fatal,
-            // The engine, which holds the sender, lives as long as this.
-            None => std::future::pending().await,
+        loop {
+            tokio::select! {
+                failed = fatal.wait_for(Option::is_some) => {
+                    match failed.ok().and_then(|fatal| fatal.clone()) {
+                        Some(fatal) => return fatal,
+                        // The engine, which holds the sender, lives as long as this.
+                        None => std::future::pending().await,
+                    }
+                }
+                Some(Err(error)) = self.tasks.join_next() => {
+                    self.engine.fail(Fatal::Broken(format!("a task of the server: {error}")));
+                }
+            }
         }
     }
 

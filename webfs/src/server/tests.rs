@@ -160,6 +160,20 @@ async fn a_failed_sync_ends_the_server_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_disk_thread_ends_the_server() {
+    let disk = MemoryDisk::default();
+    let (server, mut owner) = start_on(&disk, config()).await;
+    disk.panic();
+    let refused = timeout(SOON, server.append(&room(), append("one")))
+        .await
+        .unwrap();
+    assert_eq!(refused.unwrap_err(), NotReady::Stopping.into());
+    let fatal = timeout(SOON, owner.failed()).await.unwrap();
+    assert!(matches!(fatal, Fatal::Broken(_)), "{fatal}");
+    timeout(SOON, owner.stop(SOON)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_appends_and_nothing_else() {
     let disk = MemoryDisk::default();
     let (server, owner) = start_on(&disk, config()).await;
