@@ -259,12 +259,10 @@ impl Cluster {
                     "node answers its probe: suspicion dropped"
                 );
             }
-            Change::Died => {
+            Change::Died(why) => {
                 node.strand();
                 node.wake.notify_one();
-                let cut = node.in_flight();
-                tracing::warn!(service, node = name, detail, sessions = cut, "node is down");
-                metrics::counter!("director_node_deaths_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
+                self.tell_death(node, why, detail);
                 // Nobody listens before the workers have started: then there are no links either.
                 let _listeners = self.deaths.send(node.id);
             }
@@ -289,6 +287,18 @@ impl Cluster {
         }
         self.changes
             .send_modify(|change| *change = change.wrapping_add(1));
+    }
+
+    fn tell_death(&self, node: &Node, why: Suspicion, detail: &str) {
+        let (service, name) = (self.service.as_str(), node.name.as_str());
+        if why == Suspicion::New {
+            // It has never been there, so nobody has lost it.
+            tracing::info!(service, node = name, detail, "node does not answer yet");
+            return;
+        }
+        let (why, sessions) = (why.as_str(), node.in_flight());
+        tracing::warn!(service, node = name, why, detail, sessions, "node is down");
+        metrics::counter!("director_node_deaths_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
     }
 }
 

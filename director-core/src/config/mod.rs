@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use figment::value::{Dict, Value};
 
 pub use mistake::{Mistake, Place};
-pub use settings::{AdminAddress, NodeSource, ServiceSettings, Settings, SpawnSettings, Timeouts};
+pub use settings::{AdminAddress, NodeSource, ServiceSettings, Settings, SpawnSettings};
 pub use sources::ENVIRONMENT;
 
 use document::Document;
@@ -95,17 +95,19 @@ impl Config {
     /// the way from the service to it: `["options", "interval"]`.
     #[must_use]
     pub fn mistake(&self, service: &str, key: &[&str], text: &str) -> Mistake {
-        let key: Vec<String> = ["services", service]
-            .iter()
-            .chain(key)
-            .map(|part| (*part).to_owned())
-            .collect();
+        let key: Vec<&str> = ["services", service].iter().chain(key).copied().collect();
+        self.mistake_at(&key, text)
+    }
+
+    /// A mistake about any setting that was found later.
+    #[must_use]
+    pub fn mistake_at(&self, key: &[&str], text: &str) -> Mistake {
         let value = key.split_first().and_then(|(first, rest)| {
+            let first = self.sources.values.get(*first)?;
             rest.iter()
-                .try_fold(self.sources.values.get(first)?, |value, part| {
-                    value.as_dict().and_then(|dict| dict.get(part))
-                })
+                .try_fold(first, |value, part| value.as_dict()?.get(*part))
         });
+        let key: Vec<String> = key.iter().map(|part| (*part).to_owned()).collect();
         let place = self.sources.place(&key, value);
         Mistake::new(place, key.join("."), text)
     }

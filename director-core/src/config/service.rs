@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use director_recovery::Limits;
 
-use super::settings::{NodeSource, ServiceSettings, SpawnSettings, Timeouts};
+use super::settings::{NodeSource, ServiceSettings, SpawnSettings};
 use super::table::{Located, Table};
 use crate::health::standing::HealthSettings;
+use crate::host::Timeouts;
 use crate::spawn::command;
 
 /// Bounds of most durations: nothing shorter is a timeout, nothing longer is one that anybody awaits.
@@ -71,7 +72,7 @@ fn check_name(name: &str, table: &Table<'_>) {
 }
 
 fn plugin(table: &mut Table<'_>) -> Option<String> {
-    const RIGHT: &str = "a plugin's name or the path of its library, such as \"chat\"";
+    const RIGHT: &str = "a plugin's name or the path of its library, such as \"./libmine.so\"";
     let given = table.has("plugin");
     match table.text("plugin", RIGHT) {
         Some(plugin) if plugin.value.is_empty() => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use director_recovery::Limits;
 
 use crate::health::standing::HealthSettings;
+use crate::host::Timeouts;
 
 /// All settings of one director.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,36 +70,6 @@ pub struct ServiceSettings {
     pub panic_threshold: f64,
     /// The plugin's own settings, as JSON.
     pub options: serde_json::Value,
-}
-
-/// How long things may take before the core acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until a connection to a node stands.
-    pub connect: Duration,
-    /// Without a byte that is due, until the node is probed.
-    pub silence: Duration,
-    /// Without a byte that is due from a node that answers its probes, until the attempt is cut.
-    pub stall: Duration,
-    /// From a cut until an attempt that does not return is dropped.
-    pub cut_grace: Duration,
-    /// Until a cleanup is dropped.
-    pub cleanup: Duration,
-    /// Until a pooled link at rest is closed.
-    pub rest: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(1),
-            silence: Duration::from_millis(500),
-            stall: Duration::from_secs(15),
-            cut_grace: Duration::from_millis(200),
-            cleanup: Duration::from_secs(1),
-            rest: Duration::from_secs(60),
-        }
-    }
 }
 
 /// Where a service's nodes come from.

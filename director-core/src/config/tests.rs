@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::host::Timeouts;
 
 /// A file of its own, gone at the end.
 struct File(PathBuf);

@@ -102,8 +102,8 @@ pub enum Change {
     Suspected(Suspicion),
     /// The suspicion was wrong.
     Cleared,
-    /// Declared down: cut its links.
-    Died,
+    /// Declared down: cut its links. It had been in doubt for this reason.
+    Died(Suspicion),
     /// It came back.
     Returned,
     /// Ejected until then, and suspected besides.
@@ -252,7 +252,7 @@ impl Health {
         match (kind, self.state) {
             // Refused although it was in doubt already: two signs, and no probe is needed any more.
             (ConnectFailure::Refused, State::Suspect(why)) if why != Suspicion::New => {
-                self.die(now)
+                self.die(why, now)
             }
             (ConnectFailure::Refused, _) => self.suspect(Suspicion::Refused),
             (ConnectFailure::TimedOut | ConnectFailure::Other, _) => {
@@ -339,12 +339,12 @@ impl Health {
         }
     }
 
-    fn die(&mut self, now: Duration) -> Change {
+    fn die(&mut self, why: Suspicion, now: Duration) -> Change {
         self.state = State::Down {
             trials: 0,
             next: now.saturating_add(self.settings.trial_wait),
         };
-        Change::Died
+        Change::Died(why)
     }
 
     /// The watch ended.
@@ -382,7 +382,7 @@ impl Health {
         match self.state {
             // Nobody was in doubt any more: a late answer to an old question.
             State::Up => Change::Nothing,
-            State::Suspect(_) => self.die(now),
+            State::Suspect(why) => self.die(why, now),
             State::Down { trials, .. } => {
                 let trials = trials.saturating_add(1);
                 let wait = self

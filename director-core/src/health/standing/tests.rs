@@ -34,7 +34,10 @@ fn up() -> Health {
 fn down() -> Health {
     let mut health = up();
     health.seen(Seen::Silent, at(1), true);
-    assert_eq!(health.probe_failed(at(2), 1.0), Change::Died);
+    assert_eq!(
+        health.probe_failed(at(2), 1.0),
+        Change::Died(Suspicion::Silent)
+    );
     health
 }
 
@@ -75,7 +78,10 @@ fn an_ended_watch_is_a_suspicion() {
         health.watch_ended(),
         Change::Suspected(Suspicion::WatchEnded)
     );
-    assert_eq!(health.probe_failed(at(1), 0.0), Change::Died);
+    assert_eq!(
+        health.probe_failed(at(1), 0.0),
+        Change::Died(Suspicion::WatchEnded)
+    );
     assert_eq!(health.standing(at(1)), Standing::Down);
 }
 
@@ -106,7 +112,10 @@ fn what_is_the_clients_or_the_requests_own_matter_says_nothing_of_the_node() {
 fn refused_after_a_reset_is_death_without_a_probe() {
     let mut health = up();
     health.seen(Seen::Failed(Kind::Lost), at(1), true);
-    assert_eq!(health.seen(REFUSED, at(2), true), Change::Died);
+    assert_eq!(
+        health.seen(REFUSED, at(2), true),
+        Change::Died(Suspicion::Failed(Kind::Lost))
+    );
     // And a death is declared once.
     assert_eq!(health.seen(REFUSED, at(3), true), Change::Nothing);
     assert_eq!(
@@ -290,7 +299,7 @@ proptest! {
                 Step::Failed => health.probe_failed(now, chance),
             };
             match change {
-                Change::Died => {
+                Change::Died(_) => {
                     prop_assert!(!dead);
                     prop_assert_eq!(before, Duty::Probe, "only what was in doubt dies");
                     prop_assert!(matches!(step, Step::Failed | Step::Seen(REFUSED)));

@@ -1,0 +1,129 @@
+//! The admin listener: `/metrics` and `/status`, over HTTP, for this machine alone.
+//!
+//! A unix socket that only its owner can open, or a loopback address. It only tells; it changes nothing.
+
+mod ask;
+mod listen;
+mod status;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
+
+pub use ask::{AskError, ask};
+pub use listen::{AdminError, AdminListener};
+
+use crate::host::Stop;
+use crate::metrics::Metrics;
+use crate::service::Service;
+
+/// Connections at once; more wait in the kernel's queue.
+const CONNECTIONS: usize = 64;
+/// How long a request's head may take.
+const HEAD: Duration = Duration::from_secs(5);
+/// The largest head, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+/// How long nothing is accepted after accepting failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the listener tells of.
+#[derive(Debug)]
+pub struct Told {
+    /// The services.
+    pub services: Vec<Arc<Service>>,
+    /// What was gathered.
+    pub metrics: Metrics,
+    /// Says whether the director is stopping.
+    pub stop: Stop,
+}
+
+/// Answers until dropped. Its connections end with it.
+pub async fn serve(listener: AdminListener, told: Arc<Told>) {
+    let mut connections = JoinSet::new();
+    let mut paused = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE), if paused => paused = false,
+            Some(_ended) = connections.join_next() => {}
+            accepted = listener.accept(), if !paused && connections.len() < CONNECTIONS => {
+                match accepted {
+                    Ok(stream) => {
+                        connections.spawn(connection(stream, Arc::clone(&told)));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "accepting at the admin listener failed");
+                        paused = true;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn connection<S>(stream: S, told: Arc<Told>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = hyper::service::service_fn(|request| {
+        let answer = answer(&request, &told);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "an admin connection failed");
+    }
+}
+
+fn answer<B>(request: &Request<B>, told: &Told) -> Response<Full<Bytes>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut response = text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "only GET is answered here\n",
+        );
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(ALLOW, allowed);
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => {
+            let mut response = text(StatusCode::OK, told.metrics.render(&told.services));
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+            response
+        }
+        "/status" => match serde_json::to_vec(&status::of(told)) {
+            Ok(status) => {
+                let mut response = text(StatusCode::OK, status);
+                let kind = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+                response
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
+        _other => text(
+            StatusCode::NOT_FOUND,
+            "there are /metrics and /status here\n",
+        ),
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

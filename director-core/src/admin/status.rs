@@ -1,0 +1,127 @@
+//! `/status`: what the director is doing now, as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Told;
+use crate::host;
+use crate::metrics::host_counts;
+use crate::service::Service;
+
+/// The whole of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    pid: u32,
+    version: &'static str,
+    stopping: bool,
+    /// Descriptors that the process holds, this answer's connection among them.
+    open_files: Option<usize>,
+    services: Vec<ServiceStatus>,
+    /// Live objects of the plugin host.
+    host: BTreeMap<&'static str, usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServiceStatus {
+    name: String,
+    plugin: String,
+    plugin_version: String,
+    listen: String,
+    sessions: usize,
+    refused: u64,
+    /// Resends that the budget still allows.
+    budget_left: f64,
+    nodes: Vec<NodeStatus>,
+    session_list: Vec<SessionStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeStatus {
+    name: String,
+    address: String,
+    standing: &'static str,
+    load: Option<f64>,
+    in_flight: usize,
+    /// Sessions that have used it since the start.
+    entered: u64,
+    /// Of a spawned node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionStatus {
+    session: u64,
+    peer: String,
+    /// Addresses of the nodes that it has links to.
+    links: Vec<String>,
+}
+
+/// Gathers it.
+pub(super) fn of(told: &Told) -> Status {
+    let sessions = host::sessions();
+    Status {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION"),
+        stopping: told.stop.is_stopping(),
+        open_files: std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count),
+        services: told
+            .services
+            .iter()
+            .map(|service| service_status(service, &sessions))
+            .collect(),
+        host: host_counts(&host::counts()).into_iter().collect(),
+    }
+}
+
+fn service_status(service: &Service, sessions: &[host::SessionStanding]) -> ServiceStatus {
+    let cluster = &service.cluster;
+    let nodes = cluster.nodes();
+    let library = service.instance.library();
+    let plugin = library.describe();
+    ServiceStatus {
+        name: service.settings.name.clone(),
+        plugin: plugin.name.clone(),
+        plugin_version: plugin.version.clone(),
+        listen: service.address.to_string(),
+        sessions: service.sessions(),
+        refused: service.refused(),
+        budget_left: cluster.budget().left(cluster.now()),
+        nodes: nodes
+            .iter()
+            .map(|node| {
+                let spawned = service
+                    .spawned
+                    .iter()
+                    .find(|spawned| spawned.id == node.name);
+                NodeStatus {
+                    name: node.name.clone(),
+                    address: node.address.to_string(),
+                    standing: node.standing().as_str(),
+                    load: node.load(),
+                    in_flight: node.in_flight(),
+                    entered: node.entered(),
+                    pid: spawned.and_then(|spawned| spawned.pid()),
+                    starts: spawned.map(|spawned| spawned.starts()),
+                }
+            })
+            .collect(),
+        session_list: sessions
+            .iter()
+            .filter(|session| session.service == service.settings.name)
+            .map(|session| SessionStatus {
+                session: session.session,
+                peer: session.peer.to_string(),
+                links: session
+                    .links
+                    .iter()
+                    .filter_map(|id| nodes.get(*id as usize))
+                    .map(|node| node.address.to_string())
+                    .collect(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,151 @@
+//! From settings to services: plugins loaded, nodes known, listeners open. Every mistake is gathered.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::RunError;
+use crate::cluster::{Cluster, ClusterSettings};
+use crate::config::{Config, Mistake, NodeSource, ServiceSettings, Settings};
+use crate::host::{CreateError, Instance, InstanceSettings, Library};
+use crate::plugins;
+use crate::service::{Service, bind};
+use crate::spawn::{self, Spawned};
+
+/// Everything that workers need.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) services: Vec<Arc<Service>>,
+    /// One set a worker, with one listener a service.
+    pub(super) listeners: Vec<Vec<TcpListener>>,
+}
+
+/// Looks whether plugins can be loaded and like their options, and starts nothing.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn check(config: &Config) -> Result<(), Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    for service in &config.settings.services {
+        // The plugin is told of its nodes when they are used; there is none to use here.
+        let cluster = cluster_of(service, Vec::new());
+        if let Err(more) = instance_of(config, service, cluster) {
+            mistakes.extend(more);
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(())
+    } else {
+        Err(mistakes)
+    }
+}
+
+pub(super) fn prepare(config: &Config, director: &Path) -> Result<Prepared, RunError> {
+    let settings = &config.settings;
+    let threads = settings.threads.get();
+    let mut mistakes = Vec::new();
+    let mut made = Vec::new();
+    for service in &settings.services {
+        let (nodes, spawned) = nodes_of(settings, service, director)?;
+        let cluster = cluster_of(service, nodes);
+        match instance_of(config, service, Arc::clone(&cluster)) {
+            Ok(instance) => made.push((service, cluster, spawned, instance)),
+            Err(more) => mistakes.extend(more),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(RunError::Mistakes(mistakes));
+    }
+    let mut services = Vec::new();
+    let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+    for (service, cluster, spawned, instance) in made {
+        match bind(service.listen, threads, service.any_port) {
+            Ok((address, opened)) => {
+                for (set, listener) in listeners.iter_mut().zip(opened) {
+                    set.push(listener);
+                }
+                let service = Service::new(service.clone(), address, cluster, spawned, instance);
+                services.push(Arc::new(service));
+            }
+            Err(error) => {
+                let text = format!("found \"{}\", {error}", service.listen);
+                mistakes.push(config.mistake(&service.name, &["listen"], &text));
+            }
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(RunError::CannotListen(mistakes));
+    }
+    Ok(Prepared {
+        services,
+        listeners,
+    })
+}
+
+/// Where a service keeps what has to outlive the process.
+fn dir_of(settings: &Settings, service: &ServiceSettings) -> PathBuf {
+    settings.state_dir.join(&service.name)
+}
+
+type Nodes = (Vec<(String, SocketAddr)>, Vec<Arc<Spawned>>);
+
+fn nodes_of(
+    settings: &Settings,
+    service: &ServiceSettings,
+    director: &Path,
+) -> Result<Nodes, RunError> {
+    match &service.nodes {
+        NodeSource::Static(nodes) => Ok((nodes.clone(), Vec::new())),
+        NodeSource::Spawn(spawn) => {
+            let dir = dir_of(settings, service);
+            let spawned = spawn::plan(&service.name, spawn, director, &dir)?;
+            let nodes = spawned
+                .iter()
+                .map(|node| (node.id.clone(), node.address))
+                .collect();
+            Ok((nodes, spawned))
+        }
+    }
+}
+
+fn cluster_of(service: &ServiceSettings, nodes: Vec<(String, SocketAddr)>) -> Arc<Cluster> {
+    Arc::new(Cluster::new(ClusterSettings {
+        service: service.name.clone(),
+        nodes,
+        budget_share: service.budget_share,
+        budget_per_second: service.budget_per_second,
+        health: service.health,
+        panic_threshold: service.panic_threshold,
+    }))
+}
+
+fn instance_of(
+    config: &Config,
+    service: &ServiceSettings,
+    cluster: Arc<Cluster>,
+) -> Result<Instance, Vec<Mistake>> {
+    let settings = &config.settings;
+    let wrong = |text: &str| vec![config.mistake(&service.name, &["plugin"], text)];
+    let file = plugins::find(&service.plugin, &settings.plugin_path)
+        .map_err(|error| wrong(&error.to_string()))?;
+    let library = Library::load(&file).map_err(|error| wrong(&error.to_string()))?;
+    let made = library.create(InstanceSettings {
+        service: service.name.clone(),
+        options: service.options.to_string(),
+        state_dir: dir_of(settings, service).join("plugin"),
+        limits: service.limits,
+        timeouts: service.timeouts,
+        cluster,
+    });
+    made.map_err(|error| match error {
+        CreateError::Options(mistakes) => mistakes
+            .iter()
+            .map(|mistake| {
+                let path = mistake.path.split('.').filter(|part| !part.is_empty());
+                let key: Vec<&str> = ["options"].into_iter().chain(path).collect();
+                config.mistake(&service.name, &key, &mistake.message)
+            })
+            .collect(),
+        CreateError::Failed(_) => wrong(&error.to_string()),
+    })
+}

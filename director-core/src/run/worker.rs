@@ -1,0 +1,251 @@
+//! Workers: threads with a runtime each, on which sessions stay from their first byte to their last.
+
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::{RunError, system};
+use crate::health;
+use crate::host::{Stop, Stopper};
+use crate::service::{Service, Stops, accept};
+
+/// What a worker tells the control thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    /// It accepts no more, and its last session has ended.
+    SessionsEnded,
+    /// Its thread is at its end, by a panic if not `clean`.
+    Ended { clean: bool },
+}
+
+/// All workers.
+#[derive(Debug)]
+pub(super) struct Workers {
+    threads: Vec<JoinHandle<()>>,
+    events: mpsc::UnboundedReceiver<Event>,
+    hard: Stopper,
+    own: Stopper,
+    /// Workers that may have sessions.
+    serving: usize,
+    /// Workers that have not ended.
+    running: usize,
+    failed: bool,
+}
+
+/// What one worker is given.
+struct Seat {
+    listeners: Vec<(Arc<Service>, StdListener)>,
+    /// The services whose nodes' health and own work it takes care of: all for the first worker, none for
+    /// the others.
+    cares_for: Vec<Arc<Service>>,
+    stops: Stops,
+    /// The plugins' own work is to end.
+    own: Stop,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Workers {
+    /// Starts one worker for each set of listeners; a set has one listener for each service, in order.
+    pub(super) fn start(
+        services: &[Arc<Service>],
+        listeners: Vec<Vec<StdListener>>,
+        soft: &Stop,
+    ) -> Result<Self, RunError> {
+        let (tell, events) = mpsc::unbounded_channel();
+        let (hard, hard_stop) = Stopper::new();
+        let (own, own_stop) = Stopper::new();
+        let mut workers = Self {
+            threads: Vec::new(),
+            events,
+            hard,
+            own,
+            serving: 0,
+            running: 0,
+            failed: false,
+        };
+        for (number, listeners) in listeners.into_iter().enumerate() {
+            let seat = Seat {
+                listeners: services.iter().cloned().zip(listeners).collect(),
+                cares_for: match number {
+                    0 => services.to_vec(),
+                    _others => Vec::new(),
+                },
+                stops: Stops {
+                    soft: soft.clone(),
+                    hard: hard_stop.clone(),
+                },
+                own: own_stop.clone(),
+                events: tell.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("worker {number}"))
+                .spawn(move || sit(seat))
+                // Dropped with the error, the stoppers end those that were started.
+                .map_err(system("a thread"))?;
+            workers.threads.push(thread);
+            workers.serving += 1;
+            workers.running += 1;
+        }
+        Ok(workers)
+    }
+
+    /// Returns when a worker has ended although nobody told it to. Cancel safe.
+    pub(super) async fn failed(&mut self) {
+        while self.running == self.threads.len() {
+            self.hear().await;
+        }
+    }
+
+    /// Returns when all sessions have ended. Cancel safe.
+    pub(super) async fn sessions_ended(&mut self) {
+        while self.serving > 0 && self.running > 0 {
+            self.hear().await;
+        }
+    }
+
+    /// Returns when all workers have ended. Cancel safe.
+    pub(super) async fn all_ended(&mut self) {
+        while self.running > 0 {
+            self.hear().await;
+        }
+    }
+
+    /// Ends sessions without waiting for them.
+    pub(super) fn end_now(&self) {
+        self.hard.stop();
+    }
+
+    /// Tells the plugins' own work to end.
+    pub(super) fn end_own_work(&self) {
+        self.own.stop();
+    }
+
+    async fn hear(&mut self) {
+        match self.events.recv().await {
+            Some(Event::SessionsEnded) => self.serving = self.serving.saturating_sub(1),
+            Some(Event::Ended { clean }) => {
+                self.running = self.running.saturating_sub(1);
+                self.failed |= !clean;
+            }
+            // All senders are gone, so all workers are.
+            None => self.running = 0,
+        }
+    }
+
+    /// Waits for the threads, which have ended.
+    pub(super) fn join(self) -> Result<(), RunError> {
+        let mut failed = self.failed;
+        for thread in self.threads {
+            failed |= thread.join().is_err();
+        }
+        if failed {
+            return Err(RunError::WorkerFailed);
+        }
+        Ok(())
+    }
+}
+
+/// Tells of a thread's end, however it comes.
+struct Sentinel {
+    events: mpsc::UnboundedSender<Event>,
+    clean: bool,
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        // The control thread may have given up already.
+        let _heard = self.events.send(Event::Ended { clean: self.clean });
+    }
+}
+
+fn sit(seat: Seat) {
+    let mut sentinel = Sentinel {
+        events: seat.events.clone(),
+        clean: false,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a worker has no runtime");
+            return;
+        }
+    };
+    // Tasks of the host's own live in the set too, and end with it.
+    let local = LocalSet::new();
+    sentinel.clean = local.block_on(&runtime, work(seat));
+}
+
+/// Serves until told to stop; says whether all went well.
+async fn work(seat: Seat) -> bool {
+    let grace = seat
+        .cares_for
+        .iter()
+        .map(|service| service.settings.stop_grace)
+        .max();
+    let mut accepting = JoinSet::new();
+    for (service, listener) in seat.listeners {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                accepting.spawn_local(accept(listener, service, seat.stops.clone()));
+            }
+            Err(error) => {
+                let name = service.settings.name.as_str();
+                tracing::error!(service = name, %error, "a listener cannot be polled");
+                return false;
+            }
+        }
+    }
+    let mut health = JoinSet::new();
+    let mut own = JoinSet::new();
+    for service in &seat.cares_for {
+        for node in service.cluster.nodes() {
+            health.spawn_local(health::keep(
+                Arc::clone(&service.cluster),
+                node,
+                Arc::new(service.instance.clone()),
+                service.settings.probe_timeout,
+            ));
+        }
+        own.spawn_local(service.instance.run(seat.own.clone()));
+    }
+    let mut clean = true;
+    let mut left = 0;
+    while let Some(ended) = accepting.join_next().await {
+        match ended {
+            Ok(sessions) => left += sessions,
+            Err(error) => {
+                tracing::error!(%error, "an accept loop failed");
+                clean = false;
+            }
+        }
+    }
+    if left > 0 {
+        tracing::warn!(sessions = left, "sessions were ended by the stop");
+    }
+    let _heard = seat.events.send(Event::SessionsEnded);
+    if let Some(grace) = grace {
+        end_own_work(own, &seat.own, &seat.stops.hard, grace).await;
+    }
+    health.shutdown().await;
+    clean
+}
+
+/// The plugins' own work ends after all sessions have, on all workers.
+async fn end_own_work(mut own: JoinSet<()>, stop: &Stop, hard: &Stop, grace: Duration) {
+    stop.stopping().await;
+    let all_ended = async { while own.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all_ended => {}
+        () = tokio::time::sleep(grace) => tracing::warn!("plugins' own work has not ended in time"),
+        () = hard.stopping() => {}
+    }
+    own.shutdown().await;
+}
