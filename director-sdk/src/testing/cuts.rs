@@ -26,6 +26,8 @@ enum At {
     Down(u64),
     /// At this poll of a session, it is cancelled.
     Cancelled(u64),
+    /// This operation on a node's stream fails.
+    Call(u64),
 }
 
 /// Runs `scenario` without faults, then with each kind of cut at each byte that went to or from a
@@ -108,6 +110,24 @@ pub fn every_poll<T: PartialEq + Debug>(
     swept
 }
 
+/// Runs `scenario` without faults, then with each operation on a node's stream failing (`EIO`) in
+/// its turn: what the client sees and the nodes do must be the same.
+///
+/// # Panics
+///
+/// As [`every_cut`].
+pub fn every_call<T: PartialEq + Debug>(seed: u64, scenario: impl Fn(&World) -> T) -> Swept {
+    let sound = Run::of(seed, At::Nowhere, &scenario);
+    sound.check_rest();
+    let mut swept = Swept::default();
+    for call in 1..=sound.calls {
+        let run = Run::of(seed, At::Call(call), &scenario);
+        run.check_like(&sound);
+        swept.add(&run);
+    }
+    swept
+}
+
 impl Swept {
     fn add<T>(&mut self, run: &Run<T>) {
         self.runs += 1;
@@ -124,6 +144,7 @@ struct Run<T> {
     effects: Vec<String>,
     traffic: Vec<[u64; 2]>,
     polls: u64,
+    calls: u64,
     struck: Option<u64>,
     switches: u64,
     left: Leftover,
@@ -141,6 +162,7 @@ impl<T> Run<T> {
                 At::Byte(fault) => state.fault = Some(fault),
                 At::Down(poll) => state.down_at_poll = Some(poll),
                 At::Cancelled(poll) => state.cancel_at_poll = Some(poll),
+                At::Call(call) => state.fail_at_call = Some(call),
             }
         }
         let output = scenario(&world);
@@ -163,6 +185,7 @@ impl<T> Run<T> {
                     })
                     .collect(),
                 polls: state.session_polls,
+                calls: state.node_calls,
                 struck: state.struck,
                 switches: state.switches,
                 left: Leftover::default(),

@@ -4,7 +4,7 @@ use std::task::{Poll, Waker};
 
 use director_abi as abi;
 
-use super::net::{EPIPE, Way};
+use super::net::{EIO, EPIPE, Way};
 use super::state::{Owner, Relay, State, Stream, number};
 
 impl State {
@@ -33,11 +33,20 @@ impl State {
     }
 
     fn usable(&mut self, number: u64) -> Result<&mut Stream, i32> {
-        let stream = self.streams.get_mut(&number).ok_or(abi::CODE_GONE)?;
+        let stream = self.streams.get(&number).ok_or(abi::CODE_GONE)?;
         if stream.cut {
             return Err(abi::CODE_CUT);
         }
-        Ok(stream)
+        let connection = stream.connection;
+        if self.connections[connection].node.is_some() {
+            self.node_calls += 1;
+            if self.fail_at_call == Some(self.node_calls) {
+                self.struck = Some(self.answered_so_far());
+                self.connections[connection].reset();
+                return Err(EIO);
+            }
+        }
+        self.streams.get_mut(&number).ok_or(abi::CODE_GONE)
     }
 
     /// The unread bytes; none at the end.

@@ -22,7 +22,8 @@
 //! [`every_cut`] runs such a scenario once without faults, then once for each byte that went to or
 //! from a node, each time with a cut at that byte, and compares what the client saw and what the
 //! nodes did ([`Wire::effect`]) with the first run. [`every_poll`] does the same at each poll of a
-//! session, with its node declared down, or the session cancelled, between two awaits.
+//! session, with its node declared down, or the session cancelled, between two awaits, and
+//! [`every_call`] lets each operation on a node's stream fail.
 //!
 //! What is not like the real host: connecting takes no time, a node that was declared down stays so
 //! until [`World::revive`], and probes are not sent but answered by whether the node is well. A test
@@ -50,7 +51,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use cuts::{Swept, every_cut, every_poll, some_cuts};
+pub use cuts::{Swept, every_call, every_cut, every_poll, some_cuts};
 pub use net::{Cut, Way};
 pub use wire::Wire;
 
@@ -405,7 +406,7 @@ impl World {
         self.state.borrow().counts()
     }
 
-    /// Wakers that were cloned across the boundary and not dropped yet, in the whole process.
+    /// Wakers that were cloned across the boundary and not dropped yet, on this thread.
     pub fn held_wakers() -> isize {
         abi::held_wakers()
     }

@@ -7,6 +7,8 @@ use super::exec::Chance;
 
 /// The peer has reset the connection.
 pub(super) const ECONNRESET: i32 = 104;
+/// The system has failed.
+pub(super) const EIO: i32 = 5;
 /// Nobody reads any more.
 pub(super) const EPIPE: i32 = 32;
 

@@ -110,6 +110,10 @@ pub(super) struct State {
     pub(super) down_at_poll: Option<u64>,
     /// At this poll of a session it is cancelled.
     pub(super) cancel_at_poll: Option<u64>,
+    /// This operation on a node's stream fails, with `EIO`.
+    pub(super) fail_at_call: Option<u64>,
+    /// Operations on nodes' streams so far.
+    pub(super) node_calls: u64,
     /// Polls of sessions so far.
     pub(super) session_polls: u64,
     /// Whether the fault has happened, and how many bytes of answers clients had by then.
@@ -156,6 +160,8 @@ impl State {
             fault: None,
             down_at_poll: None,
             cancel_at_poll: None,
+            fail_at_call: None,
+            node_calls: 0,
             session_polls: 0,
             struck: None,
             arrivals: Vec::new(),
@@ -248,7 +254,7 @@ impl State {
         }
     }
 
-    fn answered_so_far(&self) -> u64 {
+    pub(super) fn answered_so_far(&self) -> u64 {
         self.connections
             .iter()
             .filter(|connection| connection.node.is_none())

@@ -1,9 +1,9 @@
 //! Wakers across the boundary, the host's side of it.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use director_abi as abi;
@@ -18,16 +18,22 @@ pub(super) static OURS: abi::WakerVtable = abi::WakerVtable {
     drop: Some(ours_drop),
 };
 
-/// Plugins' wakers that are held now, and wakers of ours that plugins hold.
-static HELD: AtomicIsize = AtomicIsize::new(0);
+thread_local! {
+    /// Plugins' wakers that are held now, and wakers of ours that plugins hold.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+}
 
-/// How many wakers were cloned across the boundary and not dropped yet, in the whole process.
+fn count(by: isize) {
+    HELD.set(HELD.get() + by);
+}
+
+/// How many wakers were cloned across the boundary and not dropped yet, on this thread.
 pub(in crate::testing) fn held_wakers() -> isize {
-    HELD.load(Ordering::Relaxed)
+    HELD.get()
 }
 
 unsafe extern "C" fn ours_clone(data: *const c_void) -> abi::Waker {
-    HELD.fetch_add(1, Ordering::Relaxed);
+    count(1);
     // SAFETY: the data of our wakers is a `Waker`, lent or boxed, alive during the call.
     let waker = unsafe { &*data.cast::<Waker>() };
     abi::Waker {
@@ -37,7 +43,7 @@ unsafe extern "C" fn ours_clone(data: *const c_void) -> abi::Waker {
 }
 
 unsafe extern "C" fn ours_wake(data: *const c_void) {
-    HELD.fetch_sub(1, Ordering::Relaxed);
+    count(-1);
     // SAFETY: only owned wakers are woken by value, and those are boxed.
     unsafe { Box::from_raw(data.cast_mut().cast::<Waker>()) }.wake();
 }
@@ -48,7 +54,7 @@ unsafe extern "C" fn ours_wake_by_ref(data: *const c_void) {
 }
 
 unsafe extern "C" fn ours_drop(data: *const c_void) {
-    HELD.fetch_sub(1, Ordering::Relaxed);
+    count(-1);
     // SAFETY: as in `ours_wake`.
     drop(unsafe { Box::from_raw(data.cast_mut().cast::<Waker>()) });
 }
@@ -70,7 +76,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
+        count(-1);
         if let Some(drop) = self.functions().and_then(|functions| functions.drop) {
             // SAFETY: owned, and dropped once.
             unsafe { drop(self.0.data) };
@@ -125,7 +131,7 @@ pub(super) unsafe fn keep(waker: *const abi::Waker) -> Option<Waker> {
     let clone = unsafe { adopt(waker.vtable) }?.clone?;
     // SAFETY: lent for the call, so it may be cloned now.
     let held = Arc::new(Held(unsafe { clone(waker.data) }));
-    HELD.fetch_add(1, Ordering::Relaxed);
+    count(1);
     // SAFETY: `THEIRS` works on an `Arc<Held>`.
     Some(unsafe { Waker::new(Arc::into_raw(held).cast(), &THEIRS) })
 }
