@@ -50,6 +50,10 @@ impl Pipes {
     ///
     /// That of `pipe2`: no descriptors left.
     pub(super) fn take(&self) -> io::Result<Pipe> {
+        #[cfg(test)]
+        if NO_PIPES.get() {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         if let Some(pipe) = self.0.borrow_mut().pop() {
             return Ok(pipe);
         }
@@ -64,4 +68,17 @@ impl Pipes {
             unused.push(pipe);
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static NO_PIPES: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs a test as if there were no descriptors left for pipes.
+#[cfg(test)]
+pub(super) fn without_pipes(test: impl FnOnce()) {
+    NO_PIPES.set(true);
+    test();
+    NO_PIPES.set(false);
 }

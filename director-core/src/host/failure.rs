@@ -73,6 +73,8 @@ impl Failure {
                 });
             match step.why_cut().filter(|_| is_of_the_connection(kind)) {
                 Some(why) => (why.kind(), why.in_words().to_owned()),
+                // What a broken stream cut short looks garbled.
+                None if stream_failed && is_cut_short(kind) => (Kind::Lost, self.detail),
                 None => (kind, self.detail),
             }
         };
@@ -83,6 +85,25 @@ impl Failure {
             node: Some(node),
             detail,
         }
+    }
+}
+
+/// Whether a failure may be what the end of a stream in mid-sentence looks like to the plugin.
+const fn is_cut_short(kind: Kind) -> bool {
+    match kind {
+        Kind::Garbled | Kind::Unknown => true,
+        Kind::Unreachable
+        | Kind::Lost
+        | Kind::Stalled
+        | Kind::Busy
+        | Kind::Leaving
+        | Kind::Missing
+        | Kind::Diverged
+        | Kind::Denied
+        | Kind::Invalid
+        | Kind::ClientGone
+        | Kind::Fault
+        | Kind::Exhausted => false,
     }
 }
 

@@ -46,6 +46,8 @@ mod stop;
 mod stream;
 mod tables;
 mod task;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod timer;
 mod waker;

@@ -1,0 +1,12 @@
+//! The host against a plugin made here, over real sockets.
+//!
+//! The plugin ([`plugin`]) speaks the raw boundary as one in C would; each test says in Rust what its
+//! tasks do. Nodes and clients are sockets of the test's own.
+
+mod cuts;
+mod ends;
+mod plugin;
+mod relays;
+mod requests;
+mod stage;
+mod streams;
