@@ -127,6 +127,17 @@ impl Wire {
         self.state.borrow_mut().connections[self.connection].reset();
     }
 
+    /// Both directions at once: the first to read with, the second to write with.
+    pub fn split(&mut self) -> (Self, Self) {
+        let half = || Self {
+            state: Rc::clone(&self.state),
+            connection: self.connection,
+            // The whole closes, not a half.
+            closed: true,
+        };
+        (half(), half())
+    }
+
     /// Notes that something was done here that must be done once: compared between runs.
     pub fn effect(&self, what: impl Into<String>) {
         self.state.borrow_mut().effects.push(what.into());

@@ -123,15 +123,13 @@ impl Protocol for Fetch {
 
     async fn probe(&self, node: &mut NodeStream) -> Result<Load, Failure> {
         node.write_all(b"PING\r\n").await?;
-        let mut line = Vec::new();
-        node.read_line(&mut line, self.options.line_limit).await?;
-        match Answer::parse(&line) {
-            Some(Answer::Pong { load }) => Ok(Load {
+        match answer(node, self.options.line_limit).await? {
+            Answer::Pong { load } => Ok(Load {
                 load,
                 leaving: false,
             }),
-            Some(Answer::Err { code, text }) => Err(Failure::code(code, text)),
-            Some(Answer::Ok { .. }) | None => Err(garbled(&line)),
+            Answer::Err { code, text } => Err(Failure::code(code, text)),
+            other @ Answer::Ok { .. } => Err(garbled(other)),
         }
     }
 }
@@ -149,8 +147,16 @@ async fn refuse(client: &mut ClientStream, exception: &Exception) -> Result<(), 
     Ok(())
 }
 
-fn garbled(line: &[u8]) -> Failure {
-    let found = String::from_utf8_lossy(line);
+/// The node's next line. An end instead of it is the node's failure.
+async fn answer(node: &mut NodeStream, limit: usize) -> Result<Answer, Failure> {
+    let mut line = Vec::new();
+    match node.read_line(&mut line, limit).await? {
+        0 => Err(Failure::new(Kind::Lost, "the node ended before its answer")),
+        _ => Answer::parse(&line).ok_or_else(|| garbled(String::from_utf8_lossy(&line))),
+    }
+}
+
+fn garbled(found: impl std::fmt::Debug) -> Failure {
     Failure::new(Kind::Garbled, format!("the node said {found:?}"))
 }
 
@@ -228,13 +234,11 @@ impl Request<Mirrors> for Download<'_> {
         let position = self.offset + self.delivered;
         let request = format!("GET {} {position}\r\n", self.name);
         node.write_all(request.as_bytes()).await?;
-        let mut line = Vec::new();
-        node.read_line(&mut line, mirrors.line_limit).await?;
-        let offered = match Answer::parse(&line) {
-            Some(Answer::Ok { size, digest }) if size >= position => Promise { size, digest },
+        let offered = match answer(node, mirrors.line_limit).await? {
+            Answer::Ok { size, digest } if size >= position => Promise { size, digest },
             // The node has said all it will, so the link may be kept.
-            Some(Answer::Err { code, text }) => return Err(Failure::code(code, text).fit()),
-            Some(Answer::Ok { .. } | Answer::Pong { .. }) | None => return Err(garbled(&line)),
+            Answer::Err { code, text } => return Err(Failure::code(code, text).fit()),
+            other @ (Answer::Ok { .. } | Answer::Pong { .. }) => return Err(garbled(other)),
         };
         let left = offered.size - position;
         self.hold_to(offered).await?;

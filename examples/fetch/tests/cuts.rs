@@ -99,9 +99,9 @@ fn no_cut_at_any_byte_is_seen() {
 
 #[test]
 fn no_cut_is_seen_through_small_buffers() {
-    let file = file(4000);
+    let file = file(1200);
     for (room, piece) in [(1, 1), (100, 7), (1024, 1024)] {
-        let swept = some_cuts(11, &SURVIVED, 97, |world| {
+        let swept = some_cuts(11, &SURVIVED, 61, |world| {
             world.buffers(room, piece);
             mirrors(world, &[&file, &file]);
             transcript(world, "GET f 0\r\n")
