@@ -87,8 +87,8 @@ fn service_status(service: &Service, sessions: &[host::SessionStanding]) -> Serv
         plugin: plugin.name.clone(),
         plugin_version: plugin.version.clone(),
         listen: service.address.to_string(),
-        sessions: service.sessions(),
-        refused: service.refused(),
+        sessions: service.seats.taken(),
+        refused: service.seats.refused(),
         budget_left: cluster.budget().left(cluster.now()),
         nodes: nodes
             .iter()

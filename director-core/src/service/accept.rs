@@ -44,11 +44,12 @@ pub(crate) async fn accept(listener: TcpListener, service: Arc<Service>, stops: 
             Some(ended) = sessions.join_next() => note_end(&service, ended),
             accepted = listener.accept(), if paused_until.is_none() => match accepted {
                 Ok((client, peer)) => {
-                    let Some(begun) = service.begin() else { continue };
-                    let (instance, stop) = (service.instance.clone(), stops.soft.clone());
-                    sessions.spawn_local(async move {
-                        instance.serve(client, peer, begun.number, stop).await
-                    });
+                    let Some(seat) = service.seats.take() else {
+                        note_refused(&service);
+                        continue;
+                    };
+                    let serve = service.instance.serve(client, peer, seat.number, stops.soft.clone());
+                    sessions.spawn_local(seat.hold(serve));
                 }
                 Err(error) => {
                     if pauses(&error) {
@@ -94,4 +95,10 @@ fn note_end(service: &Service, ended: Result<SessionEnd, JoinError>) {
         metrics::counter!("director_session_faults_total", "service" => name.to_owned())
             .increment(1);
     }
+}
+
+/// There are `max_sessions` already. Its connection is closed.
+fn note_refused(service: &Service) {
+    let name = service.settings.name.clone();
+    metrics::counter!("director_sessions_refused_total", "service" => name).increment(1);
 }
