@@ -5,6 +5,7 @@
 
 mod cuts;
 mod ends;
+mod loader;
 mod plugin;
 mod relays;
 mod requests;
