@@ -1,5 +1,8 @@
 //! What the command line says, and how it ends.
 
+// What these tests share is no test itself, so the lints' exception for tests does not reach it.
+#![allow(clippy::unwrap_used)]
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};

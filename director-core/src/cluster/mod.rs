@@ -296,7 +296,7 @@ impl Cluster {
             tracing::info!(service, node = name, detail, "node does not answer yet");
             return;
         }
-        let (why, sessions) = (why.as_str(), node.in_flight());
+        let (why, sessions) = (why.as_str(), node.stranded());
         tracing::warn!(service, node = name, why, detail, sessions, "node is down");
         metrics::counter!("director_node_deaths_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
     }

@@ -1,8 +1,8 @@
 //! Starts one node, starts it again when it dies, and ends it with the director.
 
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::BufReader;
@@ -32,14 +32,18 @@ struct Running {
     since: Instant,
     /// Carry its outputs into our log.
     logs: JoinSet<()>,
+    /// The last line of them.
+    last: Arc<Mutex<String>>,
 }
 
 impl Running {
-    /// Waits for its last words. Whoever inherited its outputs may hold them open: not for long.
-    async fn last_words(&mut self) {
+    /// Waits for its last words and returns the last line of them. Whoever inherited its outputs may hold
+    /// them open: not for long.
+    async fn last_words(&mut self) -> String {
         let all = async { while self.logs.join_next().await.is_some() {} };
         let _in_time = tokio::time::timeout(LAST_WORDS, all).await;
         self.logs.shutdown().await;
+        std::mem::take(&mut *self.last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -70,13 +74,14 @@ pub async fn supervise(
                 status = process.child.wait() => status,
             };
             node.pid.store(0, Ordering::Relaxed);
-            process.last_words().await;
+            let last = process.last_words().await;
             let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
             let (service, id) = (node.service.as_str(), node.id.as_str());
             tracing::warn!(
                 service,
                 node = id,
                 how,
+                last,
                 "a spawned node ended; it is started again"
             );
             if process.since.elapsed() >= GOOD {
@@ -121,11 +126,20 @@ fn start(node: &Arc<Spawned>) -> std::io::Result<Running> {
         .kill_on_drop(true)
         .spawn()?;
     let mut logs = JoinSet::new();
+    let last = Arc::default();
     if let Some(stderr) = child.stderr.take() {
-        logs.spawn(log(Arc::clone(node), BufReader::new(stderr)));
+        logs.spawn(log(
+            Arc::clone(node),
+            Arc::clone(&last),
+            BufReader::new(stderr),
+        ));
     }
     if let Some(stdout) = child.stdout.take() {
-        logs.spawn(log(Arc::clone(node), BufReader::new(stdout)));
+        logs.spawn(log(
+            Arc::clone(node),
+            Arc::clone(&last),
+            BufReader::new(stdout),
+        ));
     }
     node.pid.store(child.id().unwrap_or(0), Ordering::Relaxed);
     node.starts.fetch_add(1, Ordering::Relaxed);
@@ -134,16 +148,19 @@ fn start(node: &Arc<Spawned>) -> std::io::Result<Running> {
         child,
         since: Instant::now(),
         logs,
+        last,
     })
 }
 
 /// Carries one output into the log, until whoever holds it is gone.
-async fn log<R>(node: Arc<Spawned>, output: R)
+async fn log<R>(node: Arc<Spawned>, last: Arc<Mutex<String>>, output: R)
 where
     R: tokio::io::AsyncBufRead + Unpin,
 {
     lines::each(output, |line| {
         tracing::info!(target: "director::spawned", "{}/{}: {line}", node.service, node.id);
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        line.clone_into(&mut last);
     })
     .await;
 }
@@ -163,6 +180,6 @@ async fn end(node: &Spawned, mut running: Running) {
             tracing::warn!(service, node = id, %error, "a spawned node cannot be killed");
         }
     }
-    running.last_words().await;
+    let _nobody_asks = running.last_words().await;
     node.pid.store(0, Ordering::Relaxed);
 }
