@@ -23,6 +23,8 @@ const FETCH_FOR: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Joining {
     started: Option<Duration>,
+    /// When waiting for members is looked at again without news of them.
+    again: Option<Duration>,
     recovered: Recovered,
     /// Peers hold entries of this server's that its disk has not.
     lost: bool,
@@ -35,10 +37,7 @@ pub(super) struct Joining {
 
 impl Joining {
     pub(super) fn next_timer(&self) -> Option<Duration> {
-        let started = self
-            .started
-            .filter(|_| !self.done && self.chosen.is_none())?;
-        Some(started + ASK_FOR)
+        self.again.filter(|_| !self.done && self.chosen.is_none())
     }
 }
 
@@ -153,6 +152,8 @@ impl Core {
             return;
         }
         let waited = now.since_start.saturating_sub(started);
+        let waits = [ASK_FOR, FETCH_FOR].into_iter().find(|&wait| wait > waited);
+        self.joining.again = waits.map(|wait| started + wait);
         let asked = self.peers.iter().all(|peer| {
             peer.itself
                 || peer.level

@@ -207,6 +207,7 @@ impl Core {
         letters.sort_unstable();
         letters.dedup();
         if letters.is_empty() {
+            at_peer.sent = end;
             return;
         }
         let letter = letters[turn % letters.len()];

@@ -158,9 +158,9 @@ impl Core {
             self.wake(at);
             self.settle(at);
         }
-        self.acknowledge(now);
         self.tell_synced(&foreign);
         self.list_for_shipping(now, &moved, own);
+        self.acknowledge(now);
         self.evict();
     }
 

@@ -333,10 +333,6 @@ impl Core {
         }
         let (deadline, round) = self.held_or_pull(now, path, held);
         let ended = self.waits.ended(path, round);
-        if ended == Some(true) && self.others() > 0 {
-            self.counters.gone += 1;
-            return Seen::Covered; // no member has it: it is lost, and nothing to wait for
-        }
         let Some(room) = self.rooms.get_mut(at) else {
             return Seen::Covered;
         };
@@ -346,6 +342,11 @@ impl Core {
             .collect();
         let in_vain = |name: &Name| room.given_up.get(name.letter) >= name.index;
         let known_in_vain = ended.is_some() && missing.iter().all(in_vain);
+        if known_in_vain && ended == Some(true) {
+            // No member has it, nor has any director sent it again in a second: it is lost.
+            self.counters.gone += 1;
+            return Seen::Covered;
+        }
         if known_in_vain || deadline <= now.since_start {
             missing
                 .into_iter()
@@ -575,6 +576,9 @@ impl Core {
                         },
                     };
                     self.try_control(now, ack.ticket, waiting);
+                    for index in self.peers_in_reach() {
+                        self.ship(now, index); // somebody waits for it, so not for the interval
+                    }
                 }
             },
         }

@@ -244,3 +244,20 @@ fn an_empty_disk_without_peers_in_reach_waits() {
     let ticket = one.append(ROOM, text("x"));
     assert!(matches!(one.take(ticket), Some(Err(Refusal::NotReady(_)))));
 }
+
+#[test]
+fn a_timer_that_has_come_is_not_due_again() {
+    let mut one = One::new(settings("a", &["b"]));
+    one.core.peer_down(one.now, PeerIndex(0));
+    while let Some(timer) = one.core.next_timer() {
+        assert!(
+            timer > one.now.since_start,
+            "{timer:?} at {:?}",
+            one.now.since_start
+        );
+        one.now.since_start = timer;
+        one.core.tick(one.now);
+        one.run();
+    }
+    assert!(!one.core.joined());
+}
