@@ -7,8 +7,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::failure::{Exception, Failure, Kind};
+use crate::failure::Exception;
 use crate::glue::host;
+use crate::glue::link::Held;
 use crate::glue::step::{Answer, Step, Ticket};
 use crate::protocol::{Outcome, Request, Session};
 use crate::relay::{Relay, RelayEnd};
@@ -87,65 +88,36 @@ impl Director {
         loop {
             answer = match ticket.step(answer).await? {
                 Step::Establish(node) => {
-                    match ticket.unless_cut(session.establish(node, self)).await {
-                        None => Answer::Torn,
-                        Some(Err(failure)) => Answer::Failed(failure),
-                        Some(Ok(link)) => Answer::established(link),
-                    }
+                    let step = session.establish(node, self);
+                    Answer::of(ticket.unless_cut(step).await, Answer::established)
                 }
-                Step::Attempt(held) => match held.take::<S::Link>() {
-                    None => Answer::Failed(no_link()),
-                    Some(mut link) => {
-                        let step = request.attempt(session, &mut link, self);
-                        match ticket.unless_cut(step).await {
-                            None => Answer::Torn,
-                            Some(ended) => {
-                                held.put(link);
-                                Answer::of(ended, |made| {
-                                    reply = Some(made);
-                                    Answer::Replied
-                                })
-                            }
-                        }
-                    }
-                },
-                Step::CleanUp(held, why) => {
-                    let mut link = held.as_ref().and_then(|held| held.take::<S::Link>());
-                    let step = request.cleanup(session, link.as_deref_mut(), &why);
-                    match ticket.unless_cut(step).await {
-                        None => Answer::Torn,
-                        Some(resend) => {
-                            if let (Some(held), Some(link)) = (held, link) {
-                                held.put(link);
-                            }
-                            Answer::Cleaned(resend)
-                        }
-                    }
+                Step::Attempt(mut held) => {
+                    let link = held.get::<S::Link>()?;
+                    let step = request.attempt(session, link, self);
+                    Answer::of(ticket.unless_cut(step).await, |made| {
+                        reply = Some(made);
+                        Answer::Replied
+                    })
                 }
-                Step::Ask(held) => match held.take::<S::Link>() {
-                    None => Answer::Failed(no_link()),
-                    Some(mut link) => {
-                        match ticket.unless_cut(request.ask(session, &mut link)).await {
-                            None => Answer::Torn,
-                            Some(ended) => {
-                                held.put(link);
-                                Answer::of(ended, |outcome| match outcome {
-                                    Outcome::Happened(made) => {
-                                        reply = Some(made);
-                                        Answer::Happened
-                                    }
-                                    Outcome::NotDone => Answer::NotDone,
-                                    Outcome::Unknown => Answer::Unknown,
-                                })
-                            }
-                        }
-                    }
-                },
-                Step::Reply => {
-                    return reply.ok_or_else(|| {
-                        Exception::fault("the host says that there is a reply, and there is none")
-                    });
+                Step::CleanUp(mut held, why) => {
+                    let link = held.as_mut().map(Held::get).transpose()?;
+                    let step = request.cleanup(session, link, &why);
+                    let resend = ticket.unless_cut(step).await;
+                    Answer::of(resend.map(Ok), Answer::Cleaned)
                 }
+                Step::Ask(mut held) => {
+                    let link = held.get::<S::Link>()?;
+                    let step = request.ask(session, link);
+                    Answer::of(ticket.unless_cut(step).await, |outcome| match outcome {
+                        Outcome::Happened(made) => {
+                            reply = Some(made);
+                            Answer::Happened
+                        }
+                        Outcome::NotDone => Answer::NotDone,
+                        Outcome::Unknown => Answer::Unknown,
+                    })
+                }
+                Step::Reply => return reply.ok_or_else(no_reply),
                 Step::GiveUp(exception) => return Err(exception),
             };
         }
@@ -253,11 +225,8 @@ impl Director {
     }
 }
 
-fn no_link() -> Failure {
-    Failure::new(
-        Kind::Lost,
-        "the link's state went with an earlier step that was dropped",
-    )
+fn no_reply() -> Exception {
+    Exception::fault("the host says that there is a reply, and there is none")
 }
 
 impl<S: Session> Chain<S> {

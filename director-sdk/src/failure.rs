@@ -324,7 +324,10 @@ impl From<io::Error> for Failure {
 /// What `direct` could not spare the client ends a session as it is.
 impl From<Exception> for Failure {
     fn from(exception: Exception) -> Self {
-        let detail = exception.to_string();
+        let detail = match &exception.node {
+            Some(node) => format!("at {node}: {}", exception.detail),
+            None => exception.detail,
+        };
         Self {
             code: exception.code,
             retry_after: exception.retry_after,

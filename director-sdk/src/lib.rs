@@ -54,8 +54,19 @@ pub use stream_error::{Side, StreamError};
 
 /// Exports a [`Protocol`] from a `cdylib`: the one line that makes a crate a plugin.
 ///
-/// ```ignore
-/// director_sdk::export_plugin!(Fetch);
+/// ```
+/// # use director_sdk::*;
+/// # struct Nothing;
+/// # #[async_trait]
+/// # impl Protocol for Nothing {
+/// #     type Config = serde_json::Value;
+/// #     const NAME: &'static str = "nothing";
+/// #     const LINKS: Links = Links::Exclusive;
+/// #     fn create(_: serde_json::Value, _: Host) -> Result<Self, Vec<ConfigMistake>> { Ok(Self) }
+/// #     async fn serve(&self, _: Client, _: Director) -> Result<(), Failure> { Ok(()) }
+/// #     async fn probe(&self, _: &mut NodeStream) -> Result<Load, Failure> { Ok(Load::UNKNOWN) }
+/// # }
+/// director_sdk::export_plugin!(Nothing);
 /// ```
 #[macro_export]
 macro_rules! export_plugin {

@@ -31,6 +31,17 @@ static HOST: OnceLock<HostApi> = OnceLock::new();
 /// `host` is null, or the functions of a host as [`HostApi`] says, which are there for ever.
 pub(crate) unsafe fn install(host: *const HostApi) -> Result<(), String> {
     // SAFETY: handed on.
+    let api = unsafe { check(host) }?;
+    // A second `init` of one library is the same host again.
+    HOST.get_or_init(|| api);
+    Ok(())
+}
+
+/// # Safety
+///
+/// As for [`install`].
+unsafe fn check(host: *const HostApi) -> Result<HostApi, String> {
+    // SAFETY: handed on.
     let Some(api) = (unsafe { adopt(host) }) else {
         return Err("the host brought no functions".into());
     };
@@ -50,9 +61,7 @@ pub(crate) unsafe fn install(host: *const HostApi) -> Result<(), String> {
             abi::MINOR
         ));
     }
-    // A second `init` of one library is the same host again.
-    HOST.get_or_init(|| api);
-    Ok(())
+    Ok(api)
 }
 
 /// Calls a host function: `None` when there is no host, or it lacks the function.
@@ -361,5 +370,46 @@ pub(crate) fn load_out(load: Load) -> abi::Load {
         load: load.load,
         flags: if load.leaving { abi::LOAD_LEAVING } else { 0 },
         _pad: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host's functions in as many bytes as it says, and no more.
+    fn host(size: usize, major: u16) -> Vec<u64> {
+        let mut memory = vec![0_u64; size.max(16).div_ceil(8)];
+        memory[0] = size as u64;
+        memory[1] = u64::from(major);
+        memory
+    }
+
+    fn installed(memory: &[u64]) -> Result<(), String> {
+        // SAFETY: the memory is as long as its first word says, or longer, and has no functions.
+        unsafe { check(memory.as_ptr().cast()) }.map(|_| ())
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_lived_with_is_refused_by_what_it_says() {
+        let full = size_of::<HostApi>();
+        let short = installed(&host(full - 8, abi::MAJOR)).unwrap_err();
+        assert!(
+            short.contains(&format!("take {} bytes", full - 8)),
+            "{short}"
+        );
+        let tiny = installed(&host(8, abi::MAJOR)).unwrap_err();
+        assert!(tiny.contains("take 8 bytes"), "{tiny}");
+        let other = installed(&host(full, 2)).unwrap_err();
+        assert!(other.contains("speaks ABI 2.0"), "{other}");
+        // SAFETY: a null pointer is allowed.
+        assert!(unsafe { check(std::ptr::null()) }.is_err());
+    }
+
+    #[test]
+    fn a_later_host_that_has_more_is_taken_as_far_as_it_is_known() {
+        let full = size_of::<HostApi>();
+        assert_eq!(installed(&host(full, abi::MAJOR)), Ok(()));
+        assert_eq!(installed(&host(full + 800, abi::MAJOR)), Ok(()));
     }
 }

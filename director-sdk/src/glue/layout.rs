@@ -96,3 +96,61 @@ unsafe extern "C" fn free(ptr: *mut u8, len: usize, cap: usize) {
     // SAFETY: the three are those of the vector that `own` gave away, and this is called once.
     drop(unsafe { Vec::from_raw_parts(ptr, len, cap) });
 }
+
+#[cfg(test)]
+mod tests {
+    use director_abi::Load;
+
+    use super::*;
+
+    fn load(size: usize) -> Load {
+        Load {
+            size,
+            load: 1.5,
+            flags: 3,
+            _pad: 0,
+        }
+    }
+
+    #[test]
+    fn what_the_shorter_side_does_not_know_is_zero() {
+        let full = load(size_of::<Load>());
+        let short = load(std::mem::offset_of!(Load, flags));
+        // SAFETY: both are at least as long as they say.
+        let (full, short) = unsafe { (adopt(&full), adopt(&short)) };
+        let (full, short) = (full.unwrap(), short.unwrap());
+        assert_eq!((full.load, full.flags), (1.5, 3));
+        assert_eq!((short.load, short.flags), (1.5, 0));
+    }
+
+    #[test]
+    fn a_reader_gets_what_fits_and_keeps_its_own_size() {
+        for size in [0, 3, 8, 16, 24, 100] {
+            let mut into = Load {
+                load: 9.0,
+                flags: 9,
+                ..load(size)
+            };
+            // SAFETY: no more than `size_of::<Load>()` bytes are written, whatever it says.
+            unsafe { give_back(&mut into, load(0)) };
+            let expected = match size {
+                16 => (1.5, 9),
+                24 | 100 => (1.5, 3),
+                _ => (9.0, 9),
+            };
+            assert_eq!(
+                (into.size, into.load, into.flags),
+                (size, expected.0, expected.1)
+            );
+        }
+    }
+
+    #[test]
+    fn text_that_is_handed_over_is_freed_by_its_maker() {
+        let owned = own("a failure".to_owned());
+        assert_eq!(owned.len, 9);
+        // SAFETY: made by `own`, freed once.
+        unsafe { owned.free.unwrap()(owned.ptr, owned.len, owned.cap) };
+        assert!(own(String::new()).free.is_none());
+    }
+}

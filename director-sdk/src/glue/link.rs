@@ -6,11 +6,12 @@
 
 use std::any::Any;
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use director_abi as abi;
 
 use super::panic::{caught, instance};
+use crate::failure::Exception;
 
 struct Slot {
     state: Mutex<Option<Box<dyn Any + Send>>>,
@@ -41,8 +42,13 @@ pub(crate) unsafe extern "C" fn release(link: *mut c_void) -> u32 {
     }
 }
 
-/// A link during a step.
-pub(crate) struct Held(Arc<Slot>);
+/// A link during a step: its state is taken out when it is first asked for, and put back at the end
+/// of the step, however that ends. A host that ended the link meanwhile has let go of the slot, so
+/// the state ends there.
+pub(crate) struct Held {
+    slot: Arc<Slot>,
+    state: Option<Box<dyn Any + Send>>,
+}
 
 impl Held {
     /// Takes a reference of one's own; `None` for a null pointer.
@@ -57,30 +63,39 @@ impl Held {
         let slot = link.cast::<Slot>().cast_const();
         // SAFETY: the host's reference is alive during the call, so there is a count to add to; the
         // second line takes the one that was added.
-        unsafe {
+        let slot = unsafe {
             Arc::increment_strong_count(slot);
-            Some(Self(Arc::from_raw(slot)))
+            Arc::from_raw(slot)
+        };
+        Some(Self { slot, state: None })
+    }
+
+    /// The state.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Fault`](crate::Kind::Fault): another step has it out, or it is another type.
+    pub(crate) fn get<L: Any + Send>(&mut self) -> Result<&mut L, Exception> {
+        if self.state.is_none() {
+            self.state = self.slot.state().take();
+        }
+        self.state
+            .as_mut()
+            .and_then(|state| state.downcast_mut())
+            .ok_or_else(|| Exception::fault("the host handed out a link that is not this chain's"))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            *self.slot.state() = Some(state);
         }
     }
+}
 
-    /// Takes the state out; `None` when an earlier step was dropped with it, or it is another type.
-    pub(crate) fn take<L: Any + Send>(&self) -> Option<Box<L>> {
-        let state = self.slot().take()?;
-        match state.downcast() {
-            Ok(state) => Some(state),
-            Err(other) => {
-                *self.slot() = Some(other);
-                None
-            }
-        }
-    }
-
-    /// Puts the state back for the next step.
-    pub(crate) fn put<L: Any + Send>(&self, state: Box<L>) {
-        *self.slot() = Some(state);
-    }
-
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Any + Send>>> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Slot {
+    fn state(&self) -> MutexGuard<'_, Option<Box<dyn Any + Send>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

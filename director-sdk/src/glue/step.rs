@@ -35,11 +35,12 @@ impl Answer {
         Self::Established(Box::new(link))
     }
 
-    /// The answer of a step that may fail.
-    pub(crate) fn of<T>(ended: Result<T, Failure>, well: impl FnOnce(T) -> Self) -> Self {
+    /// The answer of a step: `None` when it was torn.
+    pub(crate) fn of<T>(ended: Option<Result<T, Failure>>, well: impl FnOnce(T) -> Self) -> Self {
         match ended {
-            Ok(made) => well(made),
-            Err(failure) => Self::Failed(failure),
+            None => Self::Torn,
+            Some(Ok(made)) => well(made),
+            Some(Err(failure)) => Self::Failed(failure),
         }
     }
 }

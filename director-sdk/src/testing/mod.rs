@@ -6,17 +6,62 @@
 //! do, to the next moment at which something happens, so a test of thirty seconds' silence takes
 //! none, and the same seed gives the same run.
 //!
-//! ```ignore
+//! ```
+//! use director_sdk::testing::{Wire, World};
+//! # use director_sdk::*;
+//! # struct Shout;
+//! # #[async_trait]
+//! # impl Protocol for Shout {
+//! #     type Config = serde_json::Value;
+//! #     const NAME: &'static str = "shout";
+//! #     const LINKS: Links = Links::Exclusive;
+//! #     fn create(_: serde_json::Value, _: Host) -> Result<Self, Vec<ConfigMistake>> { Ok(Self) }
+//! #     async fn serve(&self, client: Client, director: Director) -> Result<(), Failure> {
+//! #         let (mut client, mut chain) = (client.stream, director.chain(Plain));
+//! #         let mut said = Vec::new();
+//! #         client.read_line(&mut said, 100).await?;
+//! #         let heard = director.direct(&mut chain, &mut Ask(said)).await?;
+//! #         client.write_all(&heard).await?;
+//! #         Ok(client.close().await?)
+//! #     }
+//! #     async fn probe(&self, _: &mut NodeStream) -> Result<Load, Failure> { Ok(Load::UNKNOWN) }
+//! # }
+//! # struct Plain;
+//! # #[async_trait]
+//! # impl Session for Plain {
+//! #     type Link = NodeStream;
+//! #     async fn establish(&mut self, node: NodeStream, _: &Director) -> Result<NodeStream, Failure> { Ok(node) }
+//! # }
+//! # struct Ask(Vec<u8>);
+//! # #[async_trait]
+//! # impl Request<Plain> for Ask {
+//! #     type Reply = Vec<u8>;
+//! #     async fn attempt(&mut self, _: &mut Plain, node: &mut NodeStream, _: &Director) -> Result<Vec<u8>, Failure> {
+//! #         node.write_all(&self.0).await?;
+//! #         let mut line = Vec::new();
+//! #         node.read_line(&mut line, 100).await?;
+//! #         if line.is_empty() { Err(Failure::new(Kind::Lost, "no answer")) } else { Ok(line) }
+//! #     }
+//! #     async fn cleanup(&mut self, _: &mut Plain, _: Option<&mut NodeStream>, _: &Exception) -> Resend { Resend::Anywhere }
+//! # }
+//!
+//! async fn shout(mut wire: Wire) {
+//!     if let Ok(line) = wire.read_line().await {
+//!         let _client_may_be_gone = wire.write_all(line.to_uppercase().as_bytes()).await;
+//!     }
+//! }
+//!
 //! let world = World::seeded(1);
-//! world.start::<Fetch>("{}").unwrap();
-//! world.node("a", |mut wire| async move { /* serve one connection */ });
-//! world.node("b", |mut wire| async move { /* the same */ });
-//! let answer = world.run(async {
+//! world.start::<Shout>("{}").unwrap();
+//! world.node("a", shout);
+//! world.node("b", shout);
+//! world.kill("a");
+//! let heard = world.run(async {
 //!     let mut client = world.connect();
-//!     client.write_all(b"GET 100 0\r\n").await.unwrap();
-//!     client.close();
+//!     client.write_all(b"hello\n").await.unwrap();
 //!     client.read_to_end().await.unwrap()
 //! });
+//! assert_eq!(heard, b"HELLO\n");
 //! ```
 //!
 //! [`every_cut`] runs such a scenario once without faults, then once for each byte that went to or
@@ -50,6 +95,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use director_recovery::Limits;
 
 pub use cuts::{Swept, every_call, every_cut, every_poll, some_cuts};
 pub use net::{Cut, Way};
@@ -186,7 +233,7 @@ impl World {
     }
 
     /// Replaces the engine's bounds, and the retry budget (share, per second).
-    pub fn limits(&self, limits: director_recovery::Limits, share: f64, per_second: u32) {
+    pub fn limits(&self, limits: Limits, share: f64, per_second: u32) {
         let mut state = self.state.borrow_mut();
         state.limits = limits;
         state.budget = director_recovery::Budget::new(share, per_second);

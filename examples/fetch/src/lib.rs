@@ -10,12 +10,12 @@
 //!
 //! A plugin answers three questions, and this one answers them here:
 //!
-//! 1. *What is one piece of work?* A [`Download`]. Its fields are what it carries from a node that
+//! 1. *What is one piece of work?* A `Download`. Its fields are what it carries from a node that
 //!    failed to the next one: which file the client was promised, and how much of it was delivered.
 //! 2. *What does a failure mean?* [`Fetch::failures`] by the protocol's own codes; broken streams the
 //!    SDK knows by itself.
 //! 3. *What did a failed attempt leave behind?* Nothing here, and the position is known: it may go
-//!    on anywhere ([`Download::cleanup`]).
+//!    on anywhere (its `cleanup`).
 //!
 //! The rest is the director's: which node, how often, how long, when to give up.
 
