@@ -69,7 +69,7 @@ impl Metrics {
 }
 
 /// The host's objects, each by its name.
-pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 7] {
+pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 8] {
     let host::HostCounts {
         tasks,
         streams,
@@ -78,6 +78,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         chains,
         tickets,
         resting_links,
+        spare_pipes,
     } = *counts;
     [
         ("tasks", tasks),
@@ -87,6 +88,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         ("chains", chains),
         ("tickets", tickets),
         ("resting_links", resting_links),
+        ("spare_pipes", spare_pipes),
     ]
 }
 

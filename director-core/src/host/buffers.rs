@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::tables::{Counted, Live};
+
 /// One read buffer, in bytes.
 pub(super) const BUFFER: usize = 16 * 1024;
 /// Read buffers that a thread keeps unused.
@@ -43,7 +45,7 @@ pub(super) struct Pipe {
 
 /// A thread's unused pipes, all of them empty.
 #[derive(Debug, Default)]
-pub(super) struct Pipes(RefCell<Vec<Pipe>>);
+pub(super) struct Pipes(RefCell<Vec<(Pipe, Counted)>>);
 
 impl Pipes {
     /// # Errors
@@ -54,7 +56,7 @@ impl Pipes {
         if NO_PIPES.get() {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        if let Some(pipe) = self.0.borrow_mut().pop() {
+        if let Some((pipe, _spare)) = self.0.borrow_mut().pop() {
             return Ok(pipe);
         }
         let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
@@ -65,7 +67,7 @@ impl Pipes {
     pub(super) fn give(&self, pipe: Pipe) {
         let mut unused = self.0.borrow_mut();
         if unused.len() < PIPES {
-            unused.push(pipe);
+            unused.push((pipe, Counted::new(Live::SparePipe)));
         }
     }
 }

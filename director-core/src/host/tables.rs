@@ -173,6 +173,8 @@ pub struct HostCounts {
     pub tickets: usize,
     /// Pooled links that rest between two requests.
     pub resting_links: usize,
+    /// Pipes kept for the next relay, of two descriptors each.
+    pub spare_pipes: usize,
 }
 
 /// How many of each kind there are.
@@ -186,9 +188,10 @@ pub(super) enum Live {
     Chain,
     Ticket,
     RestingLink,
+    SparePipe,
 }
 
-static LIVE: [AtomicUsize; 7] = [const { AtomicUsize::new(0) }; 7];
+static LIVE: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
 
 /// Counts one live thing for as long as it is kept.
 #[derive(Debug)]
@@ -208,7 +211,7 @@ impl Drop for Counted {
 }
 
 /// Everything that plugins have of the host now, over all threads. At rest all are 0, resting links
-/// apart.
+/// and spare pipes apart.
 #[must_use]
 pub fn counts() -> HostCounts {
     let live = |live: Live| LIVE[live as usize].load(Ordering::Relaxed);
@@ -220,5 +223,6 @@ pub fn counts() -> HostCounts {
         chains: live(Live::Chain),
         tickets: live(Live::Ticket),
         resting_links: live(Live::RestingLink),
+        spare_pipes: live(Live::SparePipe),
     }
 }
