@@ -341,3 +341,76 @@ fn options_reach_the_plugin_and_its_mistakes_their_line() {
     );
     assert_eq!(missing.to_string(), wanted);
 }
+
+fn docs(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(file)
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    let documented = Config::load(Written::File(&docs("director.toml")), &Flags::default());
+    let documented = documented.unwrap().settings;
+    let least = r#"
+        [services.chat]
+        plugin = "chat"
+        listen = "127.0.0.1:7070"
+        nodes = ["127.0.0.1:7100", "127.0.0.1:7101"]
+        [services.local]
+        plugin = "chat"
+        listen = "127.0.0.1:7080"
+        spawn = { command = ["{director}", "webfs", "serve", "--id", "{id}", "--listen", "{address}",
+            "--data", "{data}", "--join", "{peers}", "--until-stdin-closes"] }
+    "#;
+    assert_eq!(documented, load(least).unwrap());
+}
+
+/// All keys of a table, as the mistake about an unknown one names them.
+fn keys_of(text: &str) -> Vec<String> {
+    let told = load(text).unwrap_err();
+    let list = told.iter().find_map(|line| line.split_once("one of: "));
+    let (_, keys) = list.unwrap_or_else(|| panic!("{told:?}"));
+    keys.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_setting_is_documented() {
+    let file = std::fs::read_to_string(docs("director.toml")).unwrap();
+    let page = std::fs::read_to_string(docs("configuration.md")).unwrap();
+    let strange = "zzzzzzzzzzzzzzzzzzzz = 0";
+    let mut count = 0;
+    for (table, prefix) in [
+        ("", ""),
+        ("[admin]", "admin."),
+        ("[plugins]", "plugins."),
+        ("[services.x]", ""),
+        ("[services.x.budget]", "budget."),
+        ("[services.x.spawn]", ""),
+    ] {
+        for key in keys_of(&format!("{table}\n{strange}\n")) {
+            count += 1;
+            // Tables are shown as such.
+            let shown = [
+                format!("{key} = "),
+                format!("[{key}]"),
+                format!("[services.chat.{key}]"),
+                format!("[services.local.{key}]"),
+            ];
+            assert!(
+                shown.iter().any(|shown| file.contains(shown)) || key == "services",
+                "{table} {key}"
+            );
+            let told = [
+                format!("`{prefix}{key}`"),
+                format!("`{key}."),
+                format!("[services.NAME.{key}]"),
+            ];
+            assert!(
+                told.iter().any(|told| page.contains(told)) || key == "services",
+                "{table} {key}"
+            );
+        }
+    }
+    assert!(count > 35, "{count}");
+}
