@@ -480,8 +480,8 @@ impl World {
 
     /// A metric's value, by `name,label=value,..`; histograms have the sum of what was observed.
     pub fn metric(&self, key: &str) -> Option<f64> {
-        let state = self.state.borrow();
-        state.metrics.get(key).map(|(_, value)| *value)
+        let number = state::metric_number(key);
+        self.state.borrow().metrics.get(&number).copied()
     }
 
     /// What a node reported last, through a watch or in passing.

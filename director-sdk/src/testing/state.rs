@@ -3,8 +3,8 @@
 //! What the real host does with sockets and a clock happens here in memory, in virtual time.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -22,6 +22,18 @@ use super::{Counts, Ended};
 pub(super) fn number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A metric's number, the same for every world: a library asks for it once.
+pub(super) fn metric_number(key: &str) -> u64 {
+    static KEYS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = keys.iter().position(|known| known == key);
+    let at = at.unwrap_or_else(|| {
+        keys.push(key.to_owned());
+        keys.len() - 1
+    });
+    at as u64 + 1
 }
 
 /// Where a cut is to happen: on the nth connection to a node, when so many bytes went that way.
@@ -124,7 +136,8 @@ pub(super) struct State {
     /// Link states to be freed, by the executor: never inside a host function.
     pub(super) graveyard: Vec<LinkState>,
     pub(super) log: Vec<(u32, String)>,
-    pub(super) metrics: BTreeMap<String, (u64, f64)>,
+    /// By the metric's number.
+    pub(super) metrics: BTreeMap<u64, f64>,
     pub(super) effects: Vec<String>,
     pub(super) ended: Vec<Ended>,
     pub(super) loads: BTreeMap<u32, f64>,
@@ -390,16 +403,9 @@ impl State {
 
     // --- seeing ---
 
-    pub(super) fn metric(&mut self, key: String) -> u64 {
-        self.metrics.entry(key).or_insert((number(), 0.0)).0
-    }
-
     pub(super) fn record(&mut self, metric: u64, how: u32, value: f64) {
-        for (number, total) in self.metrics.values_mut() {
-            if *number == metric {
-                *total = if how == 2 { value } else { *total + value };
-            }
-        }
+        let total = self.metrics.entry(metric).or_default();
+        *total = if how == 2 { value } else { *total + value };
     }
 
     pub(super) fn kind_of(&self, kind: u32, code: u32) -> Kind {

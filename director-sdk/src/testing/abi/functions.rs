@@ -14,7 +14,7 @@ use super::wakers::{keep, keep_or_none};
 use super::{LinkState, with};
 use crate::glue::layout::{adopt, give_back, lent, text};
 use crate::testing::recover::{Said, SaidFailure, Todo};
-use crate::testing::state::State;
+use crate::testing::state::{State, metric_number};
 
 /// The kit's functions, the same for every world.
 pub(super) static API: HostApi = HostApi {
@@ -115,7 +115,7 @@ unsafe extern "C" fn metric(
         };
         key.push_str(&format!(",{name}={value}"));
     }
-    with(0, |state| state.metric(key))
+    metric_number(&key)
 }
 
 unsafe extern "C" fn metric_record(metric: u64, how: u32, value: f64) {
