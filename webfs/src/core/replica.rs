@@ -223,17 +223,23 @@ impl Replica {
         }
     }
 
-    /// Leaves out what a cut covers unspoken; the inverse of [`Replica::expand`].
-    pub(super) fn fold(&self, cut: &mut Cut) {
+    /// Leaves out what a cut covers unspoken: the inverse of [`Replica::expand`]. A letter that goes a
+    /// little further goes too when `covered` says of each name there that the cut covers it by another.
+    pub(super) fn fold(&self, cut: &mut Cut, covered: impl Fn(&Cut, Name) -> bool) {
+        /// So far is looked.
+        const LITTLE: u64 = 64;
         if !self.succession {
             return;
         }
         for (letter, origin) in &self.origins {
             if let Some(name) = origin.succeeds
                 && cut.get(*letter) >= origin.first
-                && cut.get(name.letter) <= name.index
             {
-                cut.fold(name.letter);
+                let far = cut.get(name.letter);
+                let beyond = |index| covered(cut, name.letter.name(index));
+                if far <= name.index + LITTLE && (name.index + 1..=far).all(beyond) {
+                    cut.fold(name.letter);
+                }
             }
         }
     }

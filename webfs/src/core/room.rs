@@ -8,7 +8,7 @@ use super::producers::Producers;
 use super::replica::{Held, Replica};
 use crate::cursor::{Cursor, Cut};
 use crate::entry::{Entry, Kind};
-use crate::letter::Name;
+use crate::letter::{Letter, Name};
 use crate::path::StreamPath;
 use crate::stream::{ContentType, DirectorId, StreamSeq};
 
@@ -132,18 +132,38 @@ impl Room {
         first.unwrap_or(self.replica.len())
     }
 
-    /// A cut of this stream as it is told to clients.
+    /// A cut of this stream as it is told to readers: superseded letters are left out where what
+    /// follows covers them anyway, under whichever names.
     pub(super) fn cursor(&self, mut cut: Cut) -> Cursor {
-        self.replica.fold(&mut cut);
+        self.replica.fold(&mut cut, |cut, name| {
+            let others = self.names.others(name).iter();
+            others.into_iter().any(|other| {
+                let seen = cut.get(other.letter);
+                other.letter.id != name.letter.id
+                    && seen >= other.index
+                    && !self.replica.is_void(*other, seen)
+            })
+        });
         Cursor {
             generation: self.generation,
             cut,
         }
     }
 
-    /// `Stream-Stable-Offset`.
+    /// `Stream-Stable-Offset`. Of each lineage the two newest letters are spelled whatever they cover,
+    /// so that a director finds in it the names it was told before a server lost its disk.
     pub(super) fn stable_cursor(&self) -> Cursor {
-        self.cursor(self.stable_cut.clone())
+        let mut cut = self.stable_cut.clone();
+        let old: Vec<Letter> = {
+            let letters: Vec<Letter> = cut.names().map(|name| name.letter).collect();
+            let third = |three: &[Letter]| (three[0].id == three[2].id).then_some(three[0]);
+            letters.windows(3).filter_map(third).collect()
+        };
+        old.into_iter().for_each(|letter| cut.fold(letter));
+        Cursor {
+            generation: self.generation,
+            cut,
+        }
     }
 
     /// Whether all that an expanded cut covers is here, under whichever name.
