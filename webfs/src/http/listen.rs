@@ -164,7 +164,11 @@ async fn serve_peer(
     peer: SocketAddr,
 ) {
     match upgrade.await {
-        Ok(io) => site.server.serve_peer(TokioIo::new(io)).await,
+        // A peer's connection has no end of its own, so it cannot be waited for.
+        Ok(io) => tokio::select! {
+            () = site.server.serve_peer(TokioIo::new(io)) => {}
+            () = site.stopped() => {}
+        },
         Err(error) => tracing::debug!(%peer, %error, "a peer's upgrade failed"),
     }
 }
