@@ -221,7 +221,7 @@ impl Director {
     ///
     /// When the system has no randomness: bytes that only look random would end up in ids.
     pub fn random(&self, into: &mut [u8]) {
-        assert!(host::random(into), "the host has no random bytes");
+        random(into);
     }
 }
 
@@ -248,6 +248,10 @@ impl<S: Session> DerefMut for Chain<S> {
     fn deref_mut(&mut self) -> &mut S {
         &mut self.session
     }
+}
+
+pub(crate) fn random(into: &mut [u8]) {
+    assert!(host::random(into), "the host has no random bytes");
 }
 
 pub(crate) async fn sleep(task: u64, time: Duration) {

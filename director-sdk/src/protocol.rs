@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
-use crate::director::{Director, sleep};
+use crate::director::{Director, random, sleep};
 use crate::failure::{Exception, Failure, FailureRow};
 use crate::glue::host;
 use crate::stream::{ClientStream, NodeId, NodeStream};
@@ -233,9 +233,19 @@ impl Host {
         &self.service
     }
 
-    /// A directory of the instance's own, for what must outlive the process.
+    /// A directory of the instance's own, for what must outlive the process. The plugin makes it
+    /// when it has something to put there.
     pub fn state_dir(&self) -> PathBuf {
         self.state_dir.to_path_buf()
+    }
+
+    /// Fills with random bytes; seeded in the test kit.
+    ///
+    /// # Panics
+    ///
+    /// As [`Director::random`].
+    pub fn random(&self, into: &mut [u8]) {
+        random(into);
     }
 }
 

@@ -32,6 +32,8 @@ struct Odd {
 #[serde(deny_unknown_fields, default)]
 struct Options {
     panic_in: String,
+    /// Writes into the state directory.
+    keeps: bool,
 }
 
 impl Options {
@@ -49,6 +51,14 @@ impl Protocol for Odd {
     fn create(options: Options, host: Host) -> Result<Self, Vec<ConfigMistake>> {
         options.may_panic("create");
         assert_eq!((host.service(), host.instance()), ("test", 1));
+        let mut random = [0; 8];
+        host.random(&mut random);
+        assert_ne!(random, [0; 8]);
+        if options.keeps {
+            let told = std::fs::create_dir_all(host.state_dir())
+                .and_then(|()| std::fs::write(host.state_dir().join("kept"), "x"));
+            told.map_err(|error| vec![ConfigMistake::new("keeps", error.to_string())])?;
+        }
         Ok(Self { options })
     }
 
@@ -788,4 +798,21 @@ async fn shop_without_greeting(mut wire: Wire, load: &'static str) {
             return;
         }
     }
+}
+
+#[test]
+fn a_world_has_a_state_directory_of_its_own_and_takes_it_along() {
+    let world = World::seeded(1);
+    let directory = world.state_dir().to_owned();
+    assert!(!directory.exists());
+    world.start::<Odd>(r#"{"keeps": true}"#).unwrap();
+    assert!(directory.join("kept").exists());
+    drop(world);
+    assert!(!directory.exists());
+    let mut world = World::seeded(1);
+    world.keep_state_in(&directory);
+    world.start::<Odd>(r#"{"keeps": true}"#).unwrap();
+    drop(world);
+    assert!(directory.join("kept").exists());
+    std::fs::remove_dir_all(directory).unwrap();
 }

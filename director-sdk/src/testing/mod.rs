@@ -91,6 +91,7 @@ mod in_c;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -179,6 +180,9 @@ pub struct World {
     running: RefCell<BTreeMap<TaskId, Running>>,
     plugin: RefCell<Option<Plugin>>,
     panics: std::cell::Cell<usize>,
+    state_dir: PathBuf,
+    /// The directory is the test's, and stays.
+    keeps_state: bool,
 }
 
 struct Running {
@@ -222,7 +226,25 @@ impl World {
             running: RefCell::default(),
             plugin: RefCell::default(),
             panics: std::cell::Cell::new(0),
+            state_dir: std::env::temp_dir().join(format!(
+                "director-world-{}-{}",
+                std::process::id(),
+                state::number()
+            )),
+            keeps_state: false,
         }
+    }
+
+    /// Gives the plugin a state directory that outlives this world: a director that is started
+    /// again has the one that it had. Otherwise each world has its own, removed at its end.
+    pub fn keep_state_in(&mut self, directory: impl Into<PathBuf>) {
+        self.state_dir = directory.into();
+        self.keeps_state = true;
+    }
+
+    /// The plugin's state directory; there when the plugin has made it.
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
     }
 
     /// Bounds what is in flight in each direction of a connection, and what one read or write
@@ -251,7 +273,7 @@ impl World {
     pub fn start<P: Protocol>(&self, options: &str) -> Result<(), Vec<ConfigMistake>> {
         assert!(self.plugin.borrow().is_none(), "a world has one plugin");
         let _entered = abi::enter(&self.state);
-        let (plugin, pooled) = Plugin::create::<P>(options)?;
+        let (plugin, pooled) = Plugin::create::<P>(options, &self.state_dir.to_string_lossy())?;
         self.start_with(plugin, pooled);
         Ok(())
     }
@@ -533,6 +555,9 @@ impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.end_everything();
+        }
+        if !self.keeps_state && self.state_dir.exists() {
+            let _stays_in_the_temporary_directory = std::fs::remove_dir_all(&self.state_dir);
         }
     }
 }

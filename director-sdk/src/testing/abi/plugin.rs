@@ -72,10 +72,11 @@ impl Plugin {
     /// When the plugin refuses the kit as a host, or says its mistakes in no known form.
     pub(in crate::testing) fn create<P: Protocol>(
         options: &str,
+        state_dir: &str,
     ) -> Result<(Self, bool), Vec<ConfigMistake>> {
         let exported = Exported::new::<P>("0.0.0");
         // SAFETY: the descriptor is the SDK's own.
-        unsafe { Self::load(exported.descriptor(), options) }
+        unsafe { Self::load(exported.descriptor(), options, state_dir) }
     }
 
     /// Makes an instance of whatever plugin has this descriptor.
@@ -94,6 +95,7 @@ impl Plugin {
     pub(in crate::testing) unsafe fn load(
         descriptor: &abi::Descriptor,
         options: &str,
+        state_dir: &str,
     ) -> Result<(Self, bool), Vec<ConfigMistake>> {
         let pooled = descriptor.flags & abi::Descriptor::POOLED_LINKS != 0;
         let mut error = Owned::EMPTY;
@@ -111,7 +113,7 @@ impl Plugin {
             size: size_of::<abi::InstanceInfo>(),
             instance: 1,
             service: Bytes::lend(b"test"),
-            state_dir: Bytes::lend(b"state"),
+            state_dir: Bytes::lend(state_dir.as_bytes()),
         };
         let mut mistakes = Owned::EMPTY;
         let instance = api.create.map_or(ptr::null_mut(), |create| {
