@@ -460,7 +460,8 @@ impl Trio {
     }
 
     async fn end(mut self) {
-        for running in &mut self.running {
+        // The last one first: the others have dialed it.
+        for running in self.running.iter_mut().rev() {
             let Some(Running {
                 server,
                 owner,
