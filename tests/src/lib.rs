@@ -8,6 +8,7 @@
 
 pub mod cargo;
 pub mod director;
+pub mod fetch;
 pub mod folder;
 pub mod group;
 pub mod http;

@@ -27,6 +27,14 @@ pub fn fetch_plugin() -> io::Result<PathBuf> {
     built("libdirector_fetch.so", "-p director-fetch")
 }
 
+/// A server of the example plugin's protocol.
+///
+/// # Errors
+/// As [`director`].
+pub fn fetch_node() -> io::Result<PathBuf> {
+    built("fetch-node", "-p director-fetch")
+}
+
 /// A plugin of `tests/apart`, built with its own lock file, its own tokio and its own allocator.
 ///
 /// # Errors

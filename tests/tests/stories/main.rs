@@ -4,4 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a story fails by panicking
 
 mod arrows;
+mod bounded;
+mod chance;
 mod dependencies;
+mod downloads;
+mod plugin_is_apart;
