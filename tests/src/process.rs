@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -147,6 +147,19 @@ impl Program {
     pub async fn kill(&mut self) -> io::Result<()> {
         self.signal(Signal::KILL)?;
         self.child.wait().await.map(|_status| ())
+    }
+
+    /// Types a line into its stdin.
+    ///
+    /// # Errors
+    /// When its stdin is closed.
+    pub async fn type_line(&mut self, line: &str) -> io::Result<()> {
+        let stdin = self
+            .stdin
+            .as_mut()
+            .ok_or_else(|| io::Error::other("its stdin is closed"))?;
+        stdin.write_all(format!("{line}\n").as_bytes()).await?;
+        stdin.flush().await
     }
 
     /// Closes its stdin: the end of whoever started it, as the program sees it.

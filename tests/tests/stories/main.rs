@@ -4,8 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a story fails by panicking
 
 mod arrows;
+mod bad_input;
 mod bounded;
 mod chance;
+mod chat;
 mod dependencies;
 mod downloads;
+mod failover;
+mod first_command;
+mod panics;
 mod plugin_is_apart;
+mod room;
