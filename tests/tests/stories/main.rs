@@ -17,3 +17,4 @@ mod panics;
 mod plugin_is_apart;
 mod room;
 mod strangers;
+mod vanish;
