@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use director_tests::cargo;
-use director_tests::group;
+use director_tests::group::{self, Group};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -85,8 +85,8 @@ fn settings(nodes: usize) -> group::Settings {
 #[test]
 fn one_server_does_what_the_suite_asks() {
     story(300, || async {
-        let room = Room::with(&settings(1)).await;
-        let (passed, total) = suite("server", &room.group.nodes[0].address).await;
+        let group = Group::start(&settings(1)).await.unwrap();
+        let (passed, total) = suite("server", &group.nodes[0].address).await;
         assert!(total > 300 && passed >= SERVER, "{passed} of {total}");
     });
 }
@@ -103,10 +103,10 @@ fn a_group_behind_the_director_does_what_the_suite_asks() {
 #[test]
 fn members_by_chance_do_what_the_suite_asks() {
     story(300, || async {
-        let room = Room::with(&settings(3)).await;
+        let group = Group::start(&settings(3)).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let addresses = room.group.addresses();
+        let addresses = group.addresses();
         let scatter = tokio::spawn(scatter(listener, addresses));
         let (passed, total) = suite("random-member", &address).await;
         scatter.abort();

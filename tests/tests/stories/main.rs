@@ -13,6 +13,7 @@ mod dependencies;
 mod downloads;
 mod failover;
 mod first_command;
+mod group;
 mod panics;
 mod plugin_is_apart;
 mod room;
