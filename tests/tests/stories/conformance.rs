@@ -1,8 +1,10 @@
 //! The protocol's own suite, as a report: against one server, against the group through the director, and
 //! with every request sent to another member by chance.
 //!
-//! What the suite asks for that is not built yet (expiry, closing, forks) fails; so the bars here are what
-//! was reached, and may only rise. The reports are written to `target/conformance`.
+//! Expiry, closing and forks are not built yet, so what the suite asks of them fails. Nothing else may, at
+//! one server and behind the director. Members by chance are another matter: without a director nobody
+//! carries what a client has seen from one to the next, so what was just written may be missing for an
+//! interval; their number is told and no more. The reports are written to `target/conformance`.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -19,8 +21,19 @@ use crate::bounded::story;
 use crate::chance::Chance;
 use crate::room::Room;
 
-/// Runs the suite against an address; gives how many of its tests passed, and of how many.
-async fn suite(name: &str, address: &str) -> (u64, u64) {
+/// What the suite found.
+struct Found {
+    passed: u64,
+    total: u64,
+    /// Tests of what is built, and failed.
+    failed: Vec<String>,
+}
+
+/// Groups of the suite, by words of their tests' names, that ask for what is not built.
+const NOT_BUILT: [&str; 3] = ["TTL", "Stream Closure", "Fork - "];
+
+/// Runs the suite against an address.
+async fn suite(name: &str, address: &str) -> Found {
     let folder = cargo::root().join("tests/node");
     assert!(
         folder.join("node_modules").is_dir(),
@@ -57,10 +70,23 @@ async fn suite(name: &str, address: &str) -> (u64, u64) {
     );
     let (passed, total) = (passed.unwrap(), total.unwrap());
     println!("conformance, {name}: {passed} of {total} passed");
-    for failed in failed(&report) {
-        println!("  failed: {failed}");
+    let failed = failed(&report);
+    for group in NOT_BUILT {
+        let count = failed.iter().filter(|test| test.contains(group)).count();
+        println!("  {group}: {count} failed, as it is not built");
     }
-    (passed, total)
+    let failed: Vec<String> = failed
+        .into_iter()
+        .filter(|test| NOT_BUILT.iter().all(|group| !test.contains(group)))
+        .collect();
+    for test in &failed {
+        println!("  failed: {test}");
+    }
+    Found {
+        passed,
+        total,
+        failed,
+    }
 }
 
 fn failed(report: &Value) -> Vec<String> {
@@ -86,8 +112,14 @@ fn settings(nodes: usize) -> group::Settings {
 fn one_server_does_what_the_suite_asks() {
     story(300, || async {
         let group = Group::start(&settings(1)).await.unwrap();
-        let (passed, total) = suite("server", &group.nodes[0].address).await;
-        assert!(total > 300 && passed >= SERVER, "{passed} of {total}");
+        let found = suite("server", &group.nodes[0].address).await;
+        assert!(
+            found.total > 300 && found.passed >= 200,
+            "{} of {}",
+            found.passed,
+            found.total
+        );
+        assert_eq!(found.failed, Vec::<String>::new());
     });
 }
 
@@ -95,8 +127,14 @@ fn one_server_does_what_the_suite_asks() {
 fn a_group_behind_the_director_does_what_the_suite_asks() {
     story(300, || async {
         let room = Room::with(&settings(3)).await;
-        let (passed, total) = suite("director", &room.director.address).await;
-        assert!(total > 300 && passed >= DIRECTOR, "{passed} of {total}");
+        let found = suite("director", &room.director.address).await;
+        assert!(
+            found.total > 300 && found.passed >= 200,
+            "{} of {}",
+            found.passed,
+            found.total
+        );
+        assert_eq!(found.failed, Vec::<String>::new());
     });
 }
 
@@ -108,16 +146,16 @@ fn members_by_chance_do_what_the_suite_asks() {
         let address = listener.local_addr().unwrap().to_string();
         let addresses = group.addresses();
         let scatter = tokio::spawn(scatter(listener, addresses));
-        let (passed, total) = suite("random-member", &address).await;
+        let found = suite("random-member", &address).await;
         scatter.abort();
-        assert!(total > 300 && passed >= RANDOM, "{passed} of {total}");
+        assert!(
+            found.total > 300 && found.passed > 100,
+            "{} of {}",
+            found.passed,
+            found.total
+        );
     });
 }
-
-/// What was reached so far.
-const SERVER: u64 = 1;
-const DIRECTOR: u64 = 1;
-const RANDOM: u64 = 1;
 
 /// Sends every request to a member by chance: each has a connection of its own, which the server is asked
 /// to close after the answer.
