@@ -54,7 +54,8 @@ impl Director {
         let mut command = Command::new(programs::director()?);
         command.arg("proxy").arg("--config").arg(&config);
         let mut program = Program::start("director", command)?;
-        let line = program.line_with("listening on", START).await?;
+        let listening = format!("service {} listening on", settings.service);
+        let line = program.line_with(&listening, START).await?;
         let address = address_in(&line)
             .ok_or_else(|| program.trouble(&format!("names no address in `{line}`")))?;
         Ok(Self {

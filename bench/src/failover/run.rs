@@ -87,7 +87,7 @@ pub async fn run(settings: &Settings) -> io::Result<Outcome> {
     let mut before = Vec::new();
     for director in &running.directors {
         director.all_up(UP).await?;
-        before.push(rest_of(director).await?);
+        before.push(steady(director).await?);
     }
     let addresses = running
         .directors
@@ -389,6 +389,20 @@ async fn rest_of(director: &Director) -> io::Result<Rest> {
         in_flight: status.nodes().iter().map(|n| n.in_flight).sum(),
         host: status.host(),
     })
+}
+
+/// A director's state once it no longer changes: an admin connection, say, has been closed.
+async fn steady(director: &Director) -> io::Result<Rest> {
+    let until = Instant::now() + SETTLE;
+    let mut last = rest_of(director).await?;
+    let mut same = 0;
+    while same < 3 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = rest_of(director).await?;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    Ok(last)
 }
 
 /// A director's state without clients, once it is what it was, or as it is when the time is over.
