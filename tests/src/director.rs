@@ -150,11 +150,68 @@ impl Director {
         .await
     }
 
+    /// What it holds, once that no longer changes: watches have begun, admin connections are closed.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn steady(&self, within: Duration) -> io::Result<Rest> {
+        let until = tokio::time::Instant::now() + within;
+        let mut last = self.rest().await?;
+        let mut same = 0;
+        while same < 5 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = self.rest().await?;
+            same = if now == last { same + 1 } else { 0 };
+            last = now;
+        }
+        Ok(last)
+    }
+
+    /// What it holds, once it is what it was, or as it is when the time for it is over.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn settled(&self, before: &Rest, within: Duration) -> io::Result<Rest> {
+        let until = tokio::time::Instant::now() + within;
+        loop {
+            let now = self.rest().await?;
+            if now == *before || tokio::time::Instant::now() > until {
+                return Ok(now);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What it holds now.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn rest(&self) -> io::Result<Rest> {
+        let status = self.status().await?;
+        let open = status.0["open_files"].as_u64().unwrap_or(0);
+        Ok(Rest {
+            descriptors: open.saturating_sub(status.at_rest()),
+            in_flight: status.nodes().iter().map(|n| n.in_flight).sum(),
+            host: status.host(),
+        })
+    }
+
     /// Its state directory.
     #[must_use]
     pub fn state(&self) -> &Folder {
         &self.folder
     }
+}
+
+/// What a director holds for its clients: nothing, when it has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Open descriptors, without those that wait for their next use.
+    pub descriptors: u64,
+    /// Sessions in flight on all nodes.
+    pub in_flight: u64,
+    /// The host's objects, without links at rest.
+    pub host: Vec<(String, u64)>,
 }
 
 /// An answer of `/status`.
@@ -215,13 +272,23 @@ impl Status {
             .collect()
     }
 
-    /// The host's objects that are alive: tasks, streams, timers, relays, chains, tickets.
+    /// The host's objects that are alive: tasks, streams, timers, relays, chains, tickets. What waits
+    /// for its next use is told apart.
     #[must_use]
     pub fn host(&self) -> Vec<(String, u64)> {
         let counts = self.0["host"].as_object().into_iter().flatten();
         counts
+            .filter(|(name, _)| !matches!(name.as_str(), "resting_links" | "spare_pipes"))
             .filter_map(|(name, count)| Some((name.clone(), count.as_u64()?)))
             .collect()
+    }
+
+    /// Descriptors that belong to nobody and wait for their next use: links at rest, and spare pipes of
+    /// relays, which have two.
+    #[must_use]
+    pub fn at_rest(&self) -> u64 {
+        let count = |name: &str| self.0["host"][name].as_u64().unwrap_or(0);
+        count("resting_links") + 2 * count("spare_pipes")
     }
 
     fn service(&self) -> &Value {

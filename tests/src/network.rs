@@ -15,7 +15,7 @@ use tokio::process::Command;
 use crate::process::Program;
 
 /// Set for a program that runs in a network of its own.
-const MARK: &str = "DIRECTOR_OWN_NETWORK";
+const MARK: &str = "TESTS_OWN_NETWORK";
 
 /// Where Debian keeps `ip` and `nft`, which is not on every user's path.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

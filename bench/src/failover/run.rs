@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use director_tests::director::{self, Director, Status};
+use director_tests::director::{self, Director, Rest, Status};
 use director_tests::group::{self, Group, Node};
 use director_tests::programs;
 use tokio::task::JoinSet;
@@ -61,17 +61,6 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// A director without clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rest {
-    /// Open descriptors.
-    pub descriptors: usize,
-    /// Sessions in flight on all nodes.
-    pub in_flight: u64,
-    /// The host's objects.
-    pub host: Vec<(String, u64)>,
-}
-
 struct Running {
     group: Group,
     directors: Vec<Director>,
@@ -87,7 +76,7 @@ pub async fn run(settings: &Settings) -> io::Result<Outcome> {
     let mut before = Vec::new();
     for director in &running.directors {
         director.all_up(UP).await?;
-        before.push(steady(director).await?);
+        before.push(director.steady(SETTLE).await?);
     }
     let addresses = running
         .directors
@@ -127,7 +116,7 @@ pub async fn run(settings: &Settings) -> io::Result<Outcome> {
     history.releases = releases(&running).await?;
     let mut rest = Vec::new();
     for (director, before) in running.directors.iter().zip(before) {
-        let after = settled(director, &before).await?;
+        let after = director.settled(&before, SETTLE).await?;
         rest.push((before, after));
     }
     Ok(Outcome {
@@ -380,39 +369,4 @@ async fn releases(running: &Running) -> io::Result<u64> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let count = count as u64;
     Ok(count)
-}
-
-async fn rest_of(director: &Director) -> io::Result<Rest> {
-    let status = director.status().await?;
-    Ok(Rest {
-        descriptors: director.program.descriptors()?,
-        in_flight: status.nodes().iter().map(|n| n.in_flight).sum(),
-        host: status.host(),
-    })
-}
-
-/// A director's state once it no longer changes: an admin connection, say, has been closed.
-async fn steady(director: &Director) -> io::Result<Rest> {
-    let until = Instant::now() + SETTLE;
-    let mut last = rest_of(director).await?;
-    let mut same = 0;
-    while same < 3 && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = rest_of(director).await?;
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-    }
-    Ok(last)
-}
-
-/// A director's state without clients, once it is what it was, or as it is when the time is over.
-async fn settled(director: &Director, before: &Rest) -> io::Result<Rest> {
-    let until = Instant::now() + SETTLE;
-    loop {
-        let now = rest_of(director).await?;
-        if now == *before || Instant::now() > until {
-            return Ok(now);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }

@@ -138,7 +138,7 @@ fn a_port_that_is_taken() {
             &rest,
         ))
         .await;
-        has(&said, &[&address, "in use"]);
+        has(&said, &[&address, "director.toml:4", "already"]);
     });
 }
 

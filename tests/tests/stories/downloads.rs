@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use director_tests::director::Director;
+use director_tests::director::{Director, Rest};
 use director_tests::fetch::{self, Download, Mirrors};
 use director_tests::process;
 use rustix::process::Signal;
@@ -58,7 +58,7 @@ async fn all_whole(mut downloads: JoinSet<Download>) {
 async fn survives(hosts: bool, fault: Fault) {
     let mut mirrors = Mirrors::start(3, RATE, hosts).await.unwrap();
     let director = mirrors.director().await.unwrap();
-    let before = at_rest(&director).await;
+    let before = director.steady(Duration::from_secs(10)).await.unwrap();
     let mut downloads = JoinSet::new();
     let size = 6_000_000;
     let come = begin(&mut downloads, &director.address, size);
@@ -121,24 +121,15 @@ enum Fault {
     Drop,
 }
 
-/// Descriptors, sessions in flight and live objects.
-async fn at_rest(director: &Director) -> (u64, Vec<(String, u64)>) {
-    let status = director.status().await.unwrap();
-    (
-        status.nodes().iter().map(|n| n.in_flight).sum(),
-        status.host(),
-    )
-}
-
-async fn assert_at_rest(director: &Director, before: (u64, Vec<(String, u64)>)) {
-    let rest = director.status_with("what there was before", Duration::from_secs(10), |status| {
-        let now: (u64, _) = (
-            status.nodes().iter().map(|n| n.in_flight).sum(),
-            status.host(),
-        );
-        now == before
-    });
-    rest.await.unwrap();
+async fn assert_at_rest(director: &Director, before: Rest) {
+    let after = director
+        .settled(&before, Duration::from_secs(20))
+        .await
+        .unwrap();
+    assert_eq!(
+        after, before,
+        "in flight, descriptors and objects, after and before"
+    );
 }
 
 #[test]
@@ -176,7 +167,7 @@ async fn cut_at_random(due: usize) {
     let mut chance = Chance::new(seed);
     let mut mirrors = Mirrors::start(3, RATE, false).await.unwrap();
     let director = mirrors.director().await.unwrap();
-    let before = at_rest(&director).await;
+    let before = director.steady(Duration::from_secs(10)).await.unwrap();
     let (mut cut, mut rounds, mut with_bytes, mut whole) = (0, 0, 0, 0);
     while cut < due {
         rounds += 1;
