@@ -15,7 +15,7 @@ async fn ask(address: &str, target: &str) -> Answer {
 }
 
 /// Until a server's copy of the room holds just these texts, in any order.
-async fn holds(group: &Group, number: usize, expected: &[&str]) {
+pub(crate) async fn holds(group: &Group, number: usize, expected: &[&str]) {
     let until = tokio::time::Instant::now() + SOON;
     loop {
         let mut found = texts(&group.nodes[number].read_all("rooms/lobby").await.unwrap());
