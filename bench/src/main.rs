@@ -123,6 +123,9 @@ fn failover(arguments: &Failover) -> std::io::Result<bool> {
         silent: Duration::from_millis(arguments.gap_silent),
     };
     let report = Report::new(settings, outcome, bars);
+    if !report.failures.is_empty() {
+        report.keep_details()?;
+    }
     if arguments.json {
         println!("{:#}", report.json());
     } else {

@@ -65,6 +65,8 @@ pub struct Node {
     /// Its host, with [`Settings::hosts`].
     pub host: Option<Host>,
     arguments: Vec<String>,
+    /// What the processes before this one said on stderr.
+    earlier: String,
 }
 
 impl Group {
@@ -94,6 +96,7 @@ impl Group {
                 program: None,
                 host,
                 arguments: Vec::new(),
+                earlier: String::new(),
             });
         }
         let addresses: Vec<String> = nodes.iter().map(|n| n.address.clone()).collect();
@@ -208,7 +211,9 @@ impl Node {
     /// When it is down already.
     pub async fn kill(&mut self) -> io::Result<()> {
         self.running()?.kill().await?;
-        self.program = None;
+        if let Some(program) = self.program.take() {
+            self.earlier += &format!("{}--- killed ---\n", program.stderr());
+        }
         Ok(())
     }
 
@@ -257,6 +262,17 @@ impl Node {
     pub async fn metric(&self, name: &str) -> io::Result<f64> {
         let answer = http::ask(&self.address, "GET", "/metrics", &[], None).await?;
         Ok(sum_of_metric(&answer.text(), name))
+    }
+
+    /// What all its processes have said on stderr, the ends of it.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let now = self
+            .program
+            .as_ref()
+            .map(Program::stderr)
+            .unwrap_or_default();
+        format!("{}{now}", self.earlier)
     }
 
     fn trouble(&self, what: &str) -> io::Error {

@@ -109,6 +109,25 @@ impl Violation {
         }
     }
 
+    /// The message it is about, when it is about one.
+    #[must_use]
+    pub fn message(&self) -> Option<Message> {
+        match self {
+            Self::Lost { message, .. }
+            | Self::Twice { message, .. }
+            | Self::Order { message, .. }
+            | Self::AnswerFirst {
+                answer: message, ..
+            }
+            | Self::Invented { message, .. }
+            | Self::Refused { message, .. }
+            | Self::Unanswered { message }
+            | Self::Lacks { message, .. }
+            | Self::CopyTwice { message, .. } => Some(*message),
+            Self::Broken { .. } | Self::LongToken { .. } => None,
+        }
+    }
+
     /// All rows, in their order.
     pub const KINDS: [&'static str; 11] = [
         "acknowledged, lost",

@@ -248,7 +248,45 @@ impl Report {
         for violation in self.violations.iter().take(20) {
             let _infallible = writeln!(out, "  {violation}");
         }
+        if !self.failures.is_empty() {
+            line(&mut out, "logs", &self.outcome.logs.display().to_string());
+        }
         out
+    }
+
+    /// Writes down when the messages of the violations were sent, acknowledged and shown, beside the logs.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_details(&self) -> std::io::Result<()> {
+        let mut out = String::new();
+        for violation in self.violations.iter().take(1000) {
+            let _infallible = writeln!(out, "{violation}");
+            let post = violation.message().and_then(|message| {
+                self.outcome
+                    .history
+                    .posts
+                    .iter()
+                    .find(|post| post.message == message)
+            });
+            if let Some(post) = post {
+                let _infallible = writeln!(out, "  sent {:?}, {:?}", post.sent, post.outcome);
+                for reader in &self.outcome.history.readers {
+                    for shown in reader
+                        .deliveries
+                        .iter()
+                        .filter(|d| d.message == post.message)
+                    {
+                        let _infallible =
+                            writeln!(out, "  shown to {} {:?}", reader.name, shown.at);
+                    }
+                }
+            }
+        }
+        for reader in &self.outcome.history.readers {
+            let _infallible = writeln!(out, "{}: {:?}", reader.name, reader.opened);
+        }
+        std::fs::write(self.outcome.logs.join("details.txt"), out)
     }
 
     fn gap_lines(&self, out: &mut String, row: &Row) {

@@ -57,6 +57,8 @@ pub struct Outcome {
     pub faults: Vec<Fault>,
     /// For each director: before the clients came, and after they left.
     pub rest: Vec<(Rest, Rest)>,
+    /// Where what the programs said is kept.
+    pub logs: PathBuf,
     /// The time it took.
     pub took: Duration,
 }
@@ -71,8 +73,32 @@ struct Running {
 /// # Errors
 /// When programs do not start, or do not come up again after a fault: nothing can be judged then.
 pub async fn run(settings: &Settings) -> io::Result<Outcome> {
-    let began = Instant::now();
     let mut running = start(settings).await?;
+    let ran = run_with(&mut running, settings).await;
+    ran.map_err(|error| match keep_logs(&running, settings.seed) {
+        Ok(folder) => io::Error::other(format!("{error}\nall logs are in {}", folder.display())),
+        Err(_) => error,
+    })
+}
+
+/// Writes what all programs have said to a folder that stays, and says which.
+fn keep_logs(running: &Running, seed: u64) -> io::Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("bench-failover-{seed}"));
+    std::fs::create_dir_all(&folder)?;
+    for node in &running.group.nodes {
+        std::fs::write(folder.join(format!("node-{}.log", node.id)), node.log())?;
+    }
+    for (number, director) in running.directors.iter().enumerate() {
+        std::fs::write(
+            folder.join(format!("director-{number}.log")),
+            director.program.stderr(),
+        )?;
+    }
+    Ok(folder)
+}
+
+async fn run_with(running: &mut Running, settings: &Settings) -> io::Result<Outcome> {
+    let began = Instant::now();
     let mut before = Vec::new();
     for director in &running.directors {
         director.all_up(UP).await?;
@@ -93,7 +119,7 @@ pub async fn run(settings: &Settings) -> io::Result<Outcome> {
     };
     let mut faults: Vec<Fault> = Vec::new();
     for (number, planned) in plan::plan(settings.seed, &wishes).into_iter().enumerate() {
-        let fault = hurt(&mut running, &chat, planned, &faults)
+        let fault = hurt(running, &chat, planned, &faults)
             .await
             .map_err(|error| {
                 io::Error::other(format!(
@@ -102,9 +128,10 @@ pub async fn run(settings: &Settings) -> io::Result<Outcome> {
                     settings.faults
                 ))
             })?;
+        eprintln!("{number}: {}", told(&fault));
         faults.push(fault);
     }
-    all_up(&running).await?;
+    all_up(running).await?;
     tokio::time::sleep(settings.interval + Duration::from_millis(500)).await; // traffic after the last fault
     chat.stop_writing();
     while writers.join_next().await.is_some() {}
@@ -113,7 +140,7 @@ pub async fn run(settings: &Settings) -> io::Result<Outcome> {
     while readers.join_next().await.is_some() {}
     let mut history = std::mem::take(&mut *chat.history());
     history.replicas = copies(&running.group, &history).await?;
-    history.releases = releases(&running).await?;
+    history.releases = releases(running).await?;
     let mut rest = Vec::new();
     for (director, before) in running.directors.iter().zip(before) {
         let after = director.settled(&before, SETTLE).await?;
@@ -123,6 +150,7 @@ pub async fn run(settings: &Settings) -> io::Result<Outcome> {
         history,
         faults,
         rest,
+        logs: keep_logs(running, settings.seed)?,
         took: began.elapsed(),
     })
 }
@@ -246,6 +274,24 @@ async fn hurt(
         hit,
         deaths_before,
     })
+}
+
+/// A fault in a line.
+fn told(fault: &Fault) -> String {
+    let Fault {
+        planned,
+        at,
+        node,
+        hit,
+        ..
+    } = fault;
+    let ended = at.as_secs_f64() + planned.down.as_secs_f64();
+    let (kind, hit) = (planned.kind.name(), hit.len());
+    format!(
+        "{:.3} s: {node}: {kind}, {hit} reads on it; {ended:.3} s: {:?}",
+        at.as_secs_f64(),
+        planned.end
+    )
 }
 
 async fn end(node: &mut Node, planned: &Planned) -> io::Result<()> {
