@@ -26,6 +26,8 @@ use crate::health::standing::{Change, Health, HealthSettings};
 pub use crate::health::standing::{Standing, Suspicion};
 use pick::Candidate;
 
+/// Target of the log lines about nodes that come and go.
+const LOG: &str = "director::node";
 /// A dead node's sessions move one by one when there are more than this.
 const CROWD: usize = 100;
 /// Over how long a crowd is spread.
@@ -266,9 +268,13 @@ impl Cluster {
                 // Nobody listens before the workers have started: then there are no links either.
                 let _listeners = self.deaths.send(node.id);
             }
+            Change::Appeared => {
+                node.unstrand();
+                tracing::debug!(target: LOG, service, node = name, "node is there");
+            }
             Change::Returned => {
                 node.unstrand();
-                tracing::info!(service, node = name, "node is up");
+                tracing::info!(target: LOG, service, node = name, "node is up again");
             }
             Change::Ejected(until) => {
                 node.wake.notify_one();
@@ -293,11 +299,11 @@ impl Cluster {
         let (service, name) = (self.service.as_str(), node.name.as_str());
         if why == Suspicion::New {
             // It has never been there, so nobody has lost it.
-            tracing::info!(service, node = name, detail, "node does not answer yet");
+            tracing::debug!(target: LOG, service, node = name, detail, "node does not answer yet");
             return;
         }
         let (why, sessions) = (why.as_str(), node.stranded());
-        tracing::warn!(service, node = name, why, detail, sessions, "node is down");
+        tracing::warn!(target: LOG, service, node = name, why, detail, sessions, "node is down");
         metrics::counter!("director_node_deaths_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
     }
 }

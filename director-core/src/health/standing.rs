@@ -104,6 +104,8 @@ pub enum Change {
     Cleared,
     /// Declared down: cut its links. It had been in doubt for this reason.
     Died(Suspicion),
+    /// It is up for the first time.
+    Appeared,
     /// It came back.
     Returned,
     /// Ejected until then, and suspected besides.
@@ -149,7 +151,9 @@ impl Suspicion {
 pub struct Health {
     settings: HealthSettings,
     state: State,
-    /// When it last came back; `None` for one that has been there from the start.
+    /// It has been up before.
+    known: bool,
+    /// When it last came back; `None` for one that never was away.
     returned: Option<Duration>,
     load: Option<f64>,
     leaving: bool,
@@ -175,6 +179,7 @@ impl Health {
         Self {
             settings,
             state: State::Suspect(Suspicion::New),
+            known: false,
             returned: None,
             load: None,
             leaving: false,
@@ -355,18 +360,14 @@ impl Health {
     /// A probe was answered.
     pub fn probe_answered(&mut self, load: NodeLoad, now: Duration) -> Change {
         let told = self.told(load);
-        match self.state {
+        let was = std::mem::replace(&mut self.state, State::Up);
+        if !std::mem::replace(&mut self.known, true) {
+            return Change::Appeared;
+        }
+        match was {
             State::Up => told,
-            State::Suspect(why) => {
-                self.state = State::Up;
-                if why == Suspicion::New {
-                    Change::Returned
-                } else {
-                    Change::Cleared
-                }
-            }
+            State::Suspect(_) => Change::Cleared,
             State::Down { .. } => {
-                self.state = State::Up;
                 self.returned = Some(now);
                 self.failures = 0;
                 self.ejections = 0;

@@ -158,7 +158,13 @@ where
     R: tokio::io::AsyncBufRead + Unpin,
 {
     lines::each(output, |line| {
-        tracing::info!(target: "director::spawned", "{}/{}: {line}", node.service, node.id);
+        let (service, id) = (node.service.as_str(), node.id.as_str());
+        // Its own levels are not ours to know; most programs write these two words.
+        if line.contains("WARN") || line.contains("ERROR") {
+            tracing::warn!(target: "director::spawned", "{service}/{id}: {line}");
+        } else {
+            tracing::debug!(target: "director::spawned", "{service}/{id}: {line}");
+        }
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         line.clone_into(&mut last);
     })

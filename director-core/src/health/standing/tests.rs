@@ -26,7 +26,7 @@ fn up() -> Health {
     let mut health = Health::new(HealthSettings::default());
     assert_eq!(health.standing(ZERO), Standing::Suspect);
     assert_eq!(health.duty(), Duty::Probe);
-    assert_eq!(health.probe_answered(load(false), ZERO), Change::Returned);
+    assert_eq!(health.probe_answered(load(false), ZERO), Change::Appeared);
     assert_eq!(health.standing(ZERO), Standing::Up);
     health
 }
@@ -149,6 +149,20 @@ fn trials_back_off_and_one_answer_brings_it_back_slowly() {
     assert_eq!(health.weight(now), 0.1);
     assert_eq!(health.weight(now + at(5_000)), 0.5);
     assert_eq!(health.weight(now + at(10_000)), 1.0);
+}
+
+#[test]
+fn a_node_that_comes_late_for_the_first_time_has_its_full_share() {
+    let mut health = Health::new(HealthSettings::default());
+    assert_eq!(
+        health.probe_failed(at(1), 0.0),
+        Change::Died(Suspicion::New)
+    );
+    assert_eq!(
+        health.probe_answered(load(false), at(200)),
+        Change::Appeared
+    );
+    assert_eq!(health.weight(at(200)), 1.0);
 }
 
 #[test]
@@ -288,7 +302,7 @@ proptest! {
     ) {
         let mut health = Health::new(HealthSettings::default());
         let mut now = ZERO;
-        let mut dead = false;
+        let (mut dead, mut known) = (false, false);
         for (step, passed, may_eject, chance) in steps {
             now += at(passed);
             let before = health.duty();
@@ -305,8 +319,10 @@ proptest! {
                     prop_assert!(matches!(step, Step::Failed | Step::Seen(REFUSED)));
                     dead = true;
                 }
-                Change::Returned => {
+                Change::Appeared | Change::Returned => {
                     prop_assert!(matches!(step, Step::Answered(_)));
+                    prop_assert_eq!(change == Change::Appeared, !known);
+                    known = true;
                     dead = false;
                 }
                 Change::Suspected(_) => prop_assert_eq!(before, Duty::Watch),
