@@ -3,7 +3,7 @@
 //   DS_URL=http://127.0.0.1:7101 node browser.mjs
 //
 // Settings: DS_COUNT messages each way (5), DS_PAUSE_MS between two (200), CHROMIUM (/usr/bin/chromium),
-// SCREENSHOTS a directory for pictures of the page (none), DEADLINE_MS for all of it (60000). Prints
+// SCREENSHOTS a directory for pictures of the page (none), DEADLINE_MS for all of it (180000). Prints
 // {"step":"first"} when the first message was read, then {"ok":...}. Holds when every message is shown
 // exactly once in both pages and in order, and nothing that a user wrote became markup.
 import { mkdtemp, rm } from "node:fs/promises"

@@ -17,7 +17,7 @@ export function reached(step) {
 
 /** Runs `story`, prints its result, and ends the process: 0 when it held, 1 when not. */
 export async function run(story) {
-  const deadline = Number(process.env.DEADLINE_MS ?? 60_000)
+  const deadline = Number(process.env.DEADLINE_MS ?? 180_000)
   let timer
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Wrong(`not done within ${deadline} ms`)), deadline)

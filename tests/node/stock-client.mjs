@@ -3,7 +3,7 @@
 //   DS_URL=http://127.0.0.1:7101 node stock-client.mjs
 //
 // Settings: DS_LIVE sse or long-poll (sse), DS_PATH below /v1/stream/ (a room by chance), DS_COUNT messages
-// (50), DS_PAUSE_MS between two (20), DEADLINE_MS for all of it (60000). Prints {"step":"first"} when the
+// (50), DS_PAUSE_MS between two (20), DEADLINE_MS for all of it (180000). Prints {"step":"first"} when the
 // first message has come back, then {"ok":...}. Holds when every message came exactly once, in order.
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
 import { Wrong, difference, pause, reached, run, setting, until } from "./report.mjs"
