@@ -162,3 +162,138 @@ pub(crate) unsafe fn borrow<R>(waker: *const abi::Waker, poll: impl FnOnce(&Wake
     let borrowed = ManuallyDrop::new(unsafe { Waker::new(waker.cast(), &THEIRS) });
     poll(&borrowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// A host's waker, as another compiler might have made it: its data is a count of a `Seen`.
+    #[derive(Default)]
+    struct Seen {
+        woken: AtomicUsize,
+        alive: AtomicUsize,
+    }
+
+    static HOSTS: abi::WakerVtable = abi::WakerVtable {
+        size: size_of::<abi::WakerVtable>(),
+        clone: Some(host_clone),
+        wake: Some(host_wake),
+        wake_by_ref: Some(host_wake_by_ref),
+        drop: Some(host_drop),
+    };
+
+    unsafe fn seen<'a>(data: *const c_void) -> &'a Seen {
+        // SAFETY: every waker of these tests is lent a `Seen` that outlives it.
+        unsafe { &*data.cast::<Seen>() }
+    }
+
+    unsafe extern "C" fn host_clone(data: *const c_void) -> abi::Waker {
+        // SAFETY: handed on.
+        unsafe { seen(data) }.alive.fetch_add(1, Ordering::Relaxed);
+        abi::Waker {
+            data,
+            vtable: &HOSTS,
+        }
+    }
+
+    unsafe extern "C" fn host_wake(data: *const c_void) {
+        // SAFETY: handed on.
+        unsafe {
+            host_wake_by_ref(data);
+            host_drop(data);
+        }
+    }
+
+    unsafe extern "C" fn host_wake_by_ref(data: *const c_void) {
+        // SAFETY: handed on.
+        unsafe { seen(data) }.woken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    unsafe extern "C" fn host_drop(data: *const c_void) {
+        // SAFETY: handed on.
+        unsafe { seen(data) }.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn the_hosts_waker_goes_back_as_it_came_and_its_clones_balance() {
+        let count = Seen::default();
+        let hosts = abi::Waker {
+            data: ptr::from_ref(&count).cast(),
+            vtable: &HOSTS,
+        };
+        // SAFETY: `hosts` lives until the call returns.
+        let kept = unsafe {
+            borrow(&hosts, |waker| {
+                let back = lend(&Context::from_waker(waker), |lent| lent);
+                assert!(ptr::eq(back, &hosts), "no wrapper around the host's own");
+                let kept = [waker.clone(), waker.clone(), waker.clone()];
+                // A clone hands the host its own functions too.
+                lend(&Context::from_waker(&kept[0]), |lent| {
+                    assert!(ptr::eq((*lent).vtable, &raw const HOSTS));
+                });
+                kept
+            })
+        };
+        assert_eq!(count.alive.load(Ordering::Relaxed), 3);
+        let [first, second, third] = kept;
+        first.wake();
+        second.wake_by_ref();
+        drop(second.clone());
+        drop((second, third));
+        assert_eq!(count.woken.load(Ordering::Relaxed), 2);
+        assert_eq!(count.alive.load(Ordering::Relaxed), 0);
+    }
+
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_of_ours_is_kept_by_the_host_and_comes_back_as_it_is() {
+        let bell = Arc::new(Bell(AtomicUsize::new(0)));
+        let ours = Waker::from(Arc::clone(&bell));
+        let kept = lend(&Context::from_waker(&ours), |lent| {
+            // SAFETY: what a host does with a waker that it is lent, and then keeps.
+            unsafe {
+                let functions = functions(&*lent).unwrap();
+                borrow(lent, |back| assert!(back.will_wake(&ours)));
+                functions.wake_by_ref.unwrap()((*lent).data);
+                functions.drop.unwrap()((*lent).data); // lent: nothing to drop
+                [(); 2].map(|()| functions.clone.unwrap()((*lent).data))
+            }
+        });
+        assert_eq!(Arc::strong_count(&bell), 4);
+        let [first, second] = kept;
+        // SAFETY: owned wakers, each used once more: one is borrowed and woken, one dropped.
+        unsafe {
+            borrow(&first, |back| assert!(back.will_wake(&ours)));
+            functions(&first).unwrap().wake.unwrap()(first.data);
+            functions(&second).unwrap().drop.unwrap()(second.data);
+        }
+        assert_eq!(bell.0.load(Ordering::Relaxed), 2);
+        drop(ours);
+        assert_eq!(Arc::strong_count(&bell), 1);
+    }
+
+    #[test]
+    fn a_waker_without_functions_wakes_nobody() {
+        let nothing = abi::Waker {
+            data: ptr::null(),
+            vtable: ptr::null(),
+        };
+        for waker in [ptr::null(), &raw const nothing] {
+            // SAFETY: null, or a waker that says that it has no functions.
+            let kept = unsafe { borrow(waker, Waker::clone) };
+            kept.wake_by_ref();
+            kept.wake();
+        }
+    }
+}

@@ -82,6 +82,7 @@ mod flows;
 mod net;
 mod recover;
 mod run;
+mod see;
 mod state;
 mod wire;
 
@@ -199,23 +200,6 @@ enum Job {
         task: u64,
         foreign: Foreign,
     },
-}
-
-/// The id of the future that [`World::run`] was given.
-const MAIN: TaskId = 0;
-/// No scenario lasts longer than this, in virtual time.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-/// No scenario takes more polls than this: it goes round in circles.
-const MOST_POLLS: u64 = 5_000_000;
-/// How long tasks may take to end after a stop.
-const STOP: Duration = Duration::from_secs(60);
-
-/// What the executor found to do.
-enum Next {
-    Main,
-    Polled,
-    /// Nobody is ready, and nothing will happen by itself.
-    Nothing,
 }
 
 impl World {
@@ -463,67 +447,6 @@ impl World {
     /// Waits, in the world's time.
     pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + 'static {
         wire::sleep(&self.state, time)
-    }
-
-    /// The world's time.
-    pub fn now(&self) -> Duration {
-        self.state.borrow().now
-    }
-
-    /// Live objects of the host's.
-    pub fn counts(&self) -> Counts {
-        self.state.borrow().counts()
-    }
-
-    /// Wakers that were cloned across the boundary and not dropped yet, on this thread.
-    pub fn held_wakers() -> isize {
-        abi::held_wakers()
-    }
-
-    /// How many attempts were begun at a request after its first.
-    pub fn switches(&self) -> u64 {
-        self.state.borrow().switches
-    }
-
-    /// How the plugin's tasks ended, in that order.
-    pub fn ended(&self) -> Vec<Ended> {
-        self.state.borrow().ended.clone()
-    }
-
-    /// What nodes did, in that order; see [`Wire::effect`].
-    pub fn effects(&self) -> Vec<String> {
-        self.state.borrow().effects.clone()
-    }
-
-    /// The host's log: level (1 error to 5 trace) and line.
-    pub fn log(&self) -> Vec<(u32, String)> {
-        self.state.borrow().log.clone()
-    }
-
-    /// A metric's value, by `name,label=value,..`; histograms have the sum of what was observed.
-    pub fn metric(&self, key: &str) -> Option<f64> {
-        let number = state::metric_number(key);
-        self.state.borrow().metrics.get(&number).copied()
-    }
-
-    /// What a node reported last, through a watch or in passing.
-    pub fn load(&self, name: &str) -> Option<f64> {
-        let node = self.find(name);
-        self.state.borrow().loads.get(&node).copied()
-    }
-
-    /// What there is to tell when a test fails.
-    pub fn story(&self) -> String {
-        let state = self.state.borrow();
-        let mut story = format!("at {:?}, {:?}\n", state.now, state.counts());
-        for ended in &state.ended {
-            story.push_str(&format!("{ended:?}\n"));
-        }
-        let from = state.log.len().saturating_sub(40);
-        for (level, line) in &state.log[from..] {
-            story.push_str(&format!("log {level}: {line}\n"));
-        }
-        story
     }
 
     /// Stops the plugin, waits for its tasks, ends it, and says what was left.

@@ -5,13 +5,29 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::abi::{self, Polled};
 use super::exec::{Ready, TaskId, Turn};
-use super::{
-    CANCELLED, Ended, Job, LONGEST, MAIN, MOST_POLLS, Next, Running, STOP, What, Wire, World,
-};
+use super::{CANCELLED, Ended, Job, Running, What, Wire, World};
 use crate::failure::Kind;
+
+/// The id of the future that [`World::run`] was given.
+const MAIN: TaskId = 0;
+/// No scenario lasts longer than this, in virtual time.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// No scenario takes more polls than this: it goes round in circles.
+const MOST_POLLS: u64 = 5_000_000;
+/// How long tasks may take to end after a stop.
+const STOP: Duration = Duration::from_secs(60);
+
+/// What the executor found to do.
+enum Next {
+    Main,
+    Polled,
+    /// Nobody is ready, and nothing will happen by itself.
+    Nothing,
+}
 
 impl World {
     /// Runs `main`, and everything else meanwhile, until it ends.
