@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, broadcast};
 
 use super::clock::{self, NEVER};
 use super::instance::Inner;
@@ -61,8 +61,10 @@ impl Local {
             locals.insert(inner.number, Rc::clone(&local));
         })?;
         let kept = Kept(Rc::clone(&local));
+        // From now on, not from the keeper's first poll: no death is missed.
+        let deaths = inner.cluster.on_death();
         // Owned by the local set: it ends with the instance, or is dropped with the thread.
-        tokio::task::spawn_local(async move { kept.0.keep().await });
+        tokio::task::spawn_local(async move { kept.0.keep(deaths).await });
         Some(local)
     }
 
@@ -92,8 +94,7 @@ impl Local {
         }
     }
 
-    async fn keep(&self) {
-        let mut deaths = self.inner.cluster.on_death();
+    async fn keep(&self, mut deaths: broadcast::Receiver<NodeId>) {
         let closing = self.inner.closing.hearer();
         let mut closed = std::pin::pin!(closing.stopping());
         loop {

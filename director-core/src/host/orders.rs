@@ -44,9 +44,12 @@ impl Ticket {
                     .slot
                     .poll_with(waker, |cx| connecting.as_mut().poll(cx));
                 match polled {
-                    Poll::Pending if self.connect_cut.get() => Err(io::Error::other(
-                        "the node was declared down while the director connected to it",
-                    )),
+                    // Though it may stand just now: nobody else would cut it.
+                    Poll::Pending | Poll::Ready(Ok(_)) if self.connect_cut.get() => {
+                        Err(io::Error::other(
+                            "the node was declared down while the director connected to it",
+                        ))
+                    }
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(connected) => connected,
                 }

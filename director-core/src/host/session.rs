@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use director_recovery::{Exception, Kind};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::instance::Inner;
@@ -14,6 +15,9 @@ use super::sessions::Showing;
 use super::stop::Stop;
 use super::stream::{Side, Stream};
 use super::task::{Driven, Said, Task, TaskEnd, Work};
+
+/// A client that is silent for so long is asked by the kernel whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// How a session ended, and what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +97,7 @@ pub(super) async fn serve(
         );
         return begun.refuse(client);
     };
-    if let Err(error) = client.set_nodelay(true) {
+    if let Err(error) = prepare(&client) {
         // The client is gone already; the plugin will find out.
         tracing::debug!(session, %error, "a client's stream takes no options");
     }
@@ -101,6 +105,16 @@ pub(super) async fn serve(
         return begun.refused();
     };
     begun.serve(task, stream, peer).await
+}
+
+/// No waiting for more to send; and a client that vanished without a word is found out.
+fn prepare(client: &TcpStream) -> std::io::Result<()> {
+    client.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 6)
+        .with_retries(6);
+    SockRef::from(client).set_tcp_keepalive(&keepalive)
 }
 
 /// A session from its begin; dropped early, it says so.

@@ -23,7 +23,7 @@ use super::step::{Found, Step, What, Why};
 use super::tables::{self, Counted, Live};
 use super::waker::{Lent, WakerSlot};
 use crate::chance;
-use crate::cluster::{NodeId, Seen};
+use crate::cluster::{NodeId, Seen, Standing};
 
 /// One request.
 #[derive(Debug)]
@@ -242,10 +242,7 @@ impl Ticket {
         }
         match found {
             Found::Fine(next) => next,
-            Found::Silent(node, next) => {
-                self.inner().cluster.observe(node, Seen::Silent);
-                next
-            }
+            Found::Silent(node, next) => self.silent(node, now, next),
             Found::Cut(why) => {
                 self.cut(why);
                 now
@@ -255,6 +252,20 @@ impl Ticket {
                 NEVER
             }
         }
+    }
+
+    /// The node owes a byte for too long: it is to be probed, and one that is down already is dead.
+    fn silent(&self, node: NodeId, now: u64, next: u64) -> u64 {
+        let cluster = &self.inner().cluster;
+        let down = cluster
+            .node(node)
+            .is_none_or(|node| node.standing() == Standing::Down);
+        if down {
+            self.cut(Why::Down);
+            return now;
+        }
+        cluster.observe(node, Seen::Silent);
+        next
     }
 
     fn cut(&self, why: Why) {

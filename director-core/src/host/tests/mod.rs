@@ -6,6 +6,7 @@
 mod cuts;
 mod ends;
 mod loader;
+mod nodes;
 mod plugin;
 mod relays;
 mod requests;
