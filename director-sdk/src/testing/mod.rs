@@ -356,10 +356,14 @@ impl World {
         self.until_ended(task)
     }
 
-    /// Watches a node from now on; what it reports is in [`load`](Self::load), its end among
+    /// Watches a node from now on; when the watch ends by itself, a node that is not well is declared
+    /// down. What it reports is in [`load`](Self::load), its end among
     /// [`ended`](Self::ended).
     pub fn watch(&self, name: &str) {
         let (task, stream, node) = self.stream_to(name);
+        if let Some(task) = self.state.borrow_mut().tasks.get_mut(&task) {
+            task.watched = Some(node);
+        }
         let foreign = self.with_plugin(|plugin| plugin.watch(task, stream, node, name));
         self.begin(What::Watch, task, foreign);
     }

@@ -154,6 +154,16 @@ impl State {
         (node.up, node.silent, node.down) = (true, false, false);
     }
 
+    /// A watch ended, which is a sign of failure: its node is probed.
+    pub(super) fn watch_ended(&mut self, task: u64) {
+        let node = self.tasks.get(&task).and_then(|task| task.watched);
+        if let Some(node) = node
+            && (!self.node(node).up || self.node(node).silent)
+        {
+            self.declare_down(node);
+        }
+    }
+
     /// Holds a node for dead: its links are cut.
     pub(super) fn declare_down(&mut self, node: NodeId) {
         if std::mem::replace(&mut self.node(node).down, true) {

@@ -214,13 +214,32 @@ impl World {
 
     /// Drops a task, and frees what it has left.
     pub(super) fn end(&self, running: Running, ended: Option<Ended>) {
-        let Job::Plugin { task, foreign, .. } = running.job else {
+        let Job::Plugin {
+            what,
+            task,
+            foreign,
+        } = running.job
+        else {
             return;
         };
         self.note_panic(foreign.end());
         let mut state = self.state.borrow_mut();
+        if what == What::Watch {
+            state.watch_ended(task);
+        }
         state.end_task(task);
         state.ended.extend(ended);
+    }
+
+    /// Whether a task of the plugin's has still to end by itself: watches never do.
+    fn is_at_work(&self) -> bool {
+        self.running
+            .borrow()
+            .values()
+            .any(|running| match running.job {
+                Job::Local { .. } => false,
+                Job::Plugin { what, .. } => what != What::Watch,
+            })
     }
 
     pub(super) fn end_everything(&self) {
@@ -228,7 +247,7 @@ impl World {
         self.stop();
         let until = self.now() + STOP;
         let alarm = self.state.borrow_mut().own_timer(0, STOP);
-        while !self.state.borrow().tasks.is_empty() && self.now() < until {
+        while self.is_at_work() && self.now() < until {
             // The alarm has no waker, so it moves no clock: silence ends the wait at once.
             if let Next::Nothing = self.next() {
                 break;
@@ -237,10 +256,17 @@ impl World {
         self.state.borrow_mut().end_timer(alarm);
         let all = std::mem::take(&mut *self.running.borrow_mut());
         for running in all.into_values() {
-            if let Job::Plugin { .. } = running.job {
-                self.state.borrow_mut().log.push((1, CANCELLED.to_owned()));
-                self.end(running, None);
+            match running.job {
+                Job::Local { .. } => continue,
+                // It ends with the service, by being dropped.
+                Job::Plugin {
+                    what: What::Watch, ..
+                } => {}
+                Job::Plugin { .. } => {
+                    self.state.borrow_mut().log.push((1, CANCELLED.to_owned()));
+                }
             }
+            self.end(running, None);
         }
         self.state.borrow_mut().empty_pool();
         self.keep_house();

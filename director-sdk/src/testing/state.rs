@@ -50,6 +50,8 @@ pub(super) struct Fault {
 pub(super) struct Task {
     /// The client's stream, of a session.
     pub(super) client: Option<u64>,
+    /// The node, of a watch.
+    pub(super) watched: Option<u32>,
     pub(super) stopping: Vec<Waker>,
 }
 

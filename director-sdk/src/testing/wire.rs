@@ -138,6 +138,13 @@ impl Wire {
         (half(), half())
     }
 
+    /// Whether a node is alive and answers: what its peers would find out by asking it.
+    pub fn is_well(&self, node: &str) -> bool {
+        let state = self.state.borrow();
+        let mut nodes = state.nodes.iter();
+        nodes.any(|known| &*known.name == node && known.up && !known.silent)
+    }
+
     /// Notes that something was done here that must be done once: compared between runs.
     pub fn effect(&self, what: impl Into<String>) {
         self.state.borrow_mut().effects.push(what.into());

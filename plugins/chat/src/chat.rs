@@ -26,12 +26,7 @@ impl Protocol for Chat {
     const LINKS: Links = Links::Pooled;
 
     fn create(options: Options, host: Host) -> Result<Self, Vec<ConfigMistake>> {
-        let mut mistakes = options.mistakes();
-        let id = random_id().unwrap_or_else(|error| {
-            let message = format!("the system gives no random bytes for an id: {error}");
-            mistakes.push(ConfigMistake::new("", message));
-            String::new()
-        });
+        let mistakes = options.mistakes();
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -42,7 +37,7 @@ impl Protocol for Chat {
         let memory = Memory::new(options.bounds(), options.without(), directory);
         let shared = Shared {
             memory: Arc::new(memory),
-            id,
+            id: random_id(&host),
             options,
         };
         Ok(Self {
@@ -72,8 +67,8 @@ impl Protocol for Chat {
 }
 
 /// What tells this director from every other, now and later: request ids of two must never be equal.
-fn random_id() -> Result<String, getrandom::Error> {
+fn random_id(host: &Host) -> String {
     let mut bytes = [0; 12];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    host.random(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -16,7 +16,7 @@ pub struct Options {
     pub max_body: usize,
     /// Most bytes of a node's answer, and of one event.
     pub max_answer: usize,
-    /// Seconds in which a client has to send a request's head, and then its body.
+    /// Seconds in which a client has to send its next request's head, and then the body.
     pub client_timeout: u64,
     /// Seconds after which a quiet live read gets a comment.
     pub keep_alive: u64,
@@ -53,7 +53,7 @@ impl Default for Options {
         Self {
             max_body: 4 << 20,
             max_answer: 16 << 20,
-            client_timeout: 30,
+            client_timeout: 60,
             keep_alive: 15,
             streams: 65_536,
             outbox_memory: 16 << 20,

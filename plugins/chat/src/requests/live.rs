@@ -4,6 +4,8 @@
 //! cursor, and that cursor is all that the next node needs. What a dead node sent of an event is dropped
 //! with it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use director_sdk::{Director, Exception, Failure, Kind, Request, Resend};
@@ -21,6 +23,10 @@ use crate::requests::query::Query;
 use crate::requests::unit::{Pairing, Unit};
 use crate::shared::{Said, bare};
 use crate::sse;
+
+/// A server writes a comment into a quiet live read every 15 s. Without any for this long the connection is
+/// dead, though the node may be well (its beat is told on another).
+const QUIET: Duration = Duration::from_secs(35);
 
 /// A live read.
 #[derive(Debug)]
@@ -156,7 +162,12 @@ impl Live {
             let due = reader.is_inside_event() || pairing.is_half();
             link.stream.due(due);
             bytes.clear();
-            if !answer.more(&mut link.stream, &mut bytes).await? {
+            let more = answer.more(&mut link.stream, &mut bytes);
+            let more = director
+                .timeout(QUIET, more)
+                .await
+                .map_err(|_| Failure::new(Kind::Stalled, format!("no byte came for {QUIET:?}")))?;
+            if !more? {
                 return Err(Failure::new(Kind::Lost, "it ended the live read"));
             }
             reader
