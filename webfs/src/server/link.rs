@@ -121,16 +121,19 @@ impl LinkGuard<'_> {
         to: &mut (impl AsyncWrite + Unpin),
     ) -> Ended {
         let mut buffer = Vec::new();
+        // Entries were sent since the rules were last told that there is room for more. What stands
+        // behind them in the queue need not be entries, so this outlives the message.
+        let mut owed = false;
         while let Some(message) = queue.recv().await {
             match self.say(message, &mut buffer, to).await {
-                Ok(entries) => {
-                    if entries && queue.is_empty() {
-                        let peer = self.peer;
-                        self.engine
-                            .with(|state, now| state.core.peer_drained(now, peer));
-                    }
-                }
+                Ok(entries) => owed |= entries,
                 Err(why) => return why,
+            }
+            if owed && queue.is_empty() {
+                owed = false;
+                let peer = self.peer;
+                self.engine
+                    .with(|state, now| state.core.peer_drained(now, peer));
             }
         }
         Ended::Replaced

@@ -527,6 +527,27 @@ async fn three_servers_are_one_room_through_kills_and_a_lost_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_disk_gets_many_megabytes_back() {
+    let mut trio = Trio::start("much").await;
+    let long = "x".repeat(50_000);
+    let mut all = Vec::new();
+    for n in 0..400 {
+        all.push(format!("{n} {long}"));
+    }
+    for text in &all {
+        trio.server(0).append(&room(), append(text)).await.unwrap();
+    }
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    for _ in 0..3 {
+        trio.kill(2).await;
+        std::fs::remove_dir_all(trio.data(2)).unwrap();
+        trio.restart(2).await;
+        trio.has(2, &all).await;
+    }
+    trio.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damage_in_the_middle_is_fetched_from_the_peers_under_a_new_letter() {
     let mut trio = Trio::start("damage").await;
     for text in ["one", "two", "three", "four"] {
