@@ -9,11 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "director_plugin.h"
-
 #define TEXT(text) { (const uint8_t *)(text), sizeof(text) - 1 }
-
 static director_host_api host; /* what the host has not stays 0 */
-
 typedef struct task {
     uint32_t (*poll)(struct task *, const director_waker *, director_ended *);
     uint64_t number, client, node, ticket;

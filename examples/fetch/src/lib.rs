@@ -23,9 +23,11 @@
 
 pub mod wire;
 
+use std::time::Duration;
+
 use director_sdk::{
-    Client, ClientStream, ConfigMistake, Director, Exception, Failure, FailureRow, Host, Kind,
-    Links, Load, NodeStream, Protocol, RelayEnd, Request, Resend, Session, async_trait,
+    Client, ClientStream, ConfigMistake, Director, Elapsed, Exception, Failure, FailureRow, Host,
+    Kind, Links, Load, NodeStream, Protocol, RelayEnd, Request, Resend, Session, async_trait,
 };
 use serde::Deserialize;
 
@@ -40,11 +42,16 @@ director_sdk::export_plugin!(Fetch);
 pub struct Options {
     /// The longest line that a client or a node may send, in bytes.
     pub line_limit: usize,
+    /// How long a client may say nothing between two downloads, in seconds.
+    pub idle_seconds: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { line_limit: 1024 }
+        Self {
+            line_limit: 1024,
+            idle_seconds: 300,
+        }
     }
 }
 
@@ -89,19 +96,7 @@ impl Protocol for Fetch {
             line_limit: self.options.line_limit,
         });
         let mut line = Vec::new();
-        loop {
-            // Between two downloads is the moment to end when the director stops.
-            let next = client.read_line(&mut line, self.options.line_limit);
-            if director
-                .unless_stopping(next)
-                .await
-                .transpose()?
-                .unwrap_or(0)
-                == 0
-            {
-                client.close().await?;
-                return Ok(());
-            }
+        while self.next_line(&mut client, &mut line, &director).await? {
             match Command::parse(&line) {
                 Some(Command::Ping) => client.write_all(b"PONG 0\r\n").await?,
                 Some(Command::Get { name, offset }) => {
@@ -119,6 +114,9 @@ impl Protocol for Fetch {
                 None => client.write_all(b"ERR 400 not a request\r\n").await?,
             }
         }
+        // Whatever is not closed is reset when it is dropped: only this says that all is well.
+        client.close().await?;
+        Ok(())
     }
 
     async fn probe(&self, node: &mut NodeStream) -> Result<Load, Failure> {
@@ -130,6 +128,24 @@ impl Protocol for Fetch {
             }),
             Answer::Err { code, text } => Err(Failure::code(code, text)),
             other @ Answer::Ok { .. } => Err(garbled(other)),
+        }
+    }
+}
+
+impl Fetch {
+    /// Reads the client's next line; whether there is one. Between two downloads is the moment to
+    /// end: when the client has ended, has said nothing for too long, or when the director stops.
+    async fn next_line(
+        &self,
+        client: &mut ClientStream,
+        line: &mut Vec<u8>,
+        director: &Director,
+    ) -> Result<bool, Failure> {
+        let next = client.read_line(line, self.options.line_limit);
+        let next = director.timeout(Duration::from_secs(self.options.idle_seconds), next);
+        match director.unless_stopping(next).await {
+            Some(Ok(read)) => Ok(read? > 0),
+            Some(Err(Elapsed)) | None => Ok(false),
         }
     }
 }

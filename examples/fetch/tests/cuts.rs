@@ -250,3 +250,21 @@ fn a_bad_option_is_told_by_its_path() {
     assert!(mistakes(r#"{"line_limit": "x"}"#).starts_with("line_limit: invalid type"));
     assert!(mistakes(r#"{"lime": 1}"#).starts_with("lime: unknown field"));
 }
+
+#[test]
+fn a_client_that_says_nothing_is_let_go_and_so_is_everyone_at_a_stop() {
+    let world = World::seeded(1);
+    mirrors(&world, &[b"x"]);
+    let rest = world.run(async {
+        let mut idle = world.connect();
+        let began = world.now();
+        assert_eq!(idle.read_to_end().await.unwrap(), b"");
+        assert_eq!(world.now() - began, Duration::from_secs(300));
+        let mut other = world.connect();
+        world.sleep(Duration::from_secs(1)).await;
+        world.stop();
+        other.read_to_end().await.unwrap()
+    });
+    assert_eq!(rest, b"");
+    assert_eq!(world.finish(), Leftover::default());
+}
