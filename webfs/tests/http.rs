@@ -28,28 +28,45 @@ struct Running {
 
 impl Running {
     async fn start(settings: Settings) -> Self {
+        let (running, server) = Self::begin("a", settings, &[]).await;
+        timeout(PATIENCE, server.joined()).await.unwrap();
+        running
+    }
+
+    /// Starts a server of a group, which may have to wait for the others.
+    async fn begin(id: &str, settings: Settings, join: &[&str]) -> (Self, Server) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, id, settings, join).await
+    }
+
+    async fn on(
+        listener: TcpListener,
+        id: &str,
+        settings: Settings,
+        join: &[&str],
+    ) -> (Self, Server) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("webfs-http-{}-{count}", std::process::id());
         let data = std::env::temp_dir().join(name);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let config = ServerConfig {
-            alone: true,
-            ..ServerConfig::new("a".parse().unwrap(), &address, &data)
+            alone: join.is_empty(),
+            join: join.iter().map(|&address| address.to_owned()).collect(),
+            ..ServerConfig::new(id.parse().unwrap(), &address, &data)
         };
         let (server, owner) = Server::start(config).await.unwrap();
-        timeout(PATIENCE, server.joined()).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let grace = Duration::from_secs(5);
-        let http = tokio::spawn(http::serve(listener, server, settings, stopped, grace));
-        Self {
+        let serve = http::serve(listener, server.clone(), settings, stopped, grace);
+        let running = Self {
             address,
             data,
             stop,
-            http,
+            http: tokio::spawn(serve),
             owner,
-        }
+        };
+        (running, server)
     }
 
     /// Ends it; returns how many connections had to be aborted.
@@ -469,4 +486,80 @@ async fn a_crowd_of_clients_leaves_the_groups_own_paths_open() {
     .await
     .expect("places are free again");
     server.end().await;
+}
+
+#[tokio::test]
+async fn a_deleted_stream_ends_its_readers_and_comes_back_as_another() {
+    let server = Running::start(Settings::default()).await;
+    let log = "/v1/stream/log";
+    let put = format!("PUT {log} HTTP/1.1\r\nContent-Type: text/plain\r\nConnection: close");
+    let made = server.ask(&put, "one").await;
+    assert_eq!(status(&made), "201", "{made}");
+    let location = format!("http://test{log}");
+    assert_eq!(header(&made, "location"), Some(location.as_str()));
+    let old = header(&made, "stream-next-offset").unwrap();
+    let mut reader = server.connect().await;
+    reader
+        .send(
+            &format!("GET {log}?offset=-1&live=sse HTTP/1.1\r\nConnection: close"),
+            "",
+        )
+        .await;
+    reader.until("data:one\n\nevent: control").await;
+
+    let delete = format!("DELETE {log} HTTP/1.1\r\nConnection: close");
+    assert_eq!(status(&server.ask(&delete, "").await), "204");
+    let rest = reader.rest().await;
+    assert!(
+        rest.ends_with("\n\n\r\n0\r\n\r\n"),
+        "not at a whole event: {rest}"
+    );
+    let get = |offset: &str| format!("GET {log}?offset={offset} HTTP/1.1\r\nConnection: close");
+    assert_eq!(status(&server.ask(&get("-1"), "").await), "404");
+    assert_eq!(status(&server.ask(&delete, "").await), "404");
+    assert_eq!(status(&server.ask(&put, "two").await), "201");
+    assert!(server.ask(&get("-1"), "").await.ends_with("\r\n\r\ntwo"));
+    assert_eq!(status(&server.ask(&get(old), "").await), "410");
+    assert_eq!(server.end().await, 0);
+}
+
+#[tokio::test]
+async fn servers_meet_over_http_and_a_cursor_holds_at_either() {
+    let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
+    let (at_a, at_b) = (address(&first), address(&second));
+    let settings = Settings::default();
+    let (a, a_server) = Running::on(first, "a", settings.clone(), &[&at_b]).await;
+
+    // Alone of two and with an empty disk it does not guess.
+    let probe = "GET /.well-known/webfs/health HTTP/1.1\r\nConnection: close";
+    let joining = a.ask(probe, "").await;
+    assert_eq!(status(&joining), "503", "{joining}");
+    assert!(header(&joining, "retry-after").is_some());
+    assert_eq!(header(&joining, "stream-server"), None);
+    assert_eq!(status(&a.append(LOBBY, "0").await), "503");
+    let page = a.ask("GET / HTTP/1.1\r\nConnection: close", "").await;
+    assert_eq!(status(&page), "200");
+
+    let (b, b_server) = Running::on(second, "b", settings, &[&at_a]).await;
+    timeout(PATIENCE, a_server.joined()).await.unwrap();
+    timeout(PATIENCE, b_server.joined()).await.unwrap();
+    let mut reader = b.connect().await;
+    reader
+        .send(&format!("GET {LOBBY}?offset=now&live=sse HTTP/1.1"), "")
+        .await;
+    reader.until("\"upToDate\":true").await;
+    let answer = a.append(LOBBY, "1").await;
+    assert_eq!(status(&answer), "204", "{answer}");
+    let cursor = header(&answer, "stream-next-offset").unwrap();
+    // The other server has it by now, or fetches it before it answers.
+    let get = format!("GET {LOBBY}?offset={cursor} HTTP/1.1\r\nConnection: close");
+    let rest = b.ask(&get, "").await;
+    assert_eq!(status(&rest), "200", "{rest}");
+    assert!(rest.ends_with("\r\n\r\n[]"), "{rest}");
+    assert_eq!(header(&rest, "stream-next-offset"), Some(cursor));
+    reader.until("event: data\ndata:[1]\n\n").await;
+    assert_eq!(b.end().await, 0);
+    assert_eq!(a.end().await, 0);
 }

@@ -83,11 +83,9 @@ impl Site {
 
     /// `Stream-Cursor` now.
     fn stream_cursor(&self, echoed: Option<u64>) -> u64 {
-        // Chance is only asked for when the client is ahead of the clock; without it the least jitter.
-        let chance = match echoed {
-            Some(_) => getrandom::u64().unwrap_or_default(),
-            None => 0,
-        };
-        interval::stream_cursor(std::time::SystemTime::now(), echoed, chance)
+        // Without chance the jitter is the least, which is no harm to anybody.
+        interval::stream_cursor(std::time::SystemTime::now(), echoed, || {
+            getrandom::u64().unwrap_or_default()
+        })
     }
 }
