@@ -20,7 +20,7 @@ pub use io::{FrameReader, ReadError};
 pub const VERSION: u8 = 1;
 /// Bytes of a body after which no further entry or stream is put into it.
 const TARGET: usize = 256 << 10;
-/// The longest body: [`TARGET`], and one longest entry.
+/// The longest body: `TARGET`, and one longest entry.
 pub const MAX_BODY: usize = TARGET + MAX_ENTRY + 64;
 /// Bytes before the body: its length and its checksum.
 pub const FRAME_HEADER: usize = 8;
