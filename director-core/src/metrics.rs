@@ -49,6 +49,15 @@ impl Metrics {
         Ok(Self { handle })
     }
 
+    /// For tests: gathers nothing from anybody.
+    #[cfg(test)]
+    pub(crate) fn apart() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        Self {
+            handle: recorder.handle(),
+        }
+    }
+
     /// Puts recorded samples into their buckets. To be called now and then: until then each takes room.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();

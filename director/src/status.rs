@@ -1,31 +1,38 @@
 //! `director status`: asks a running director.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use director_core::admin;
-use director_core::config::{AdminAddress, admin_address, admin_socket, default_state_dir};
+use director_core::config::{AdminAddress, Config, Flags, Mistake, Written};
 use serde_json::Value;
 
-use crate::say;
+use crate::{BUILT_IN, say};
 
 const EXAMPLES: &str = "\
 Examples:
   director status
   director status --json
+  director status --config director.toml
   director status --admin 127.0.0.1:7071
-  director status --state-dir /var/lib/director";
+
+It asks where the director of this config, environment and user would listen. Exit status: 1 when nobody
+answers there.";
 
 /// Flags of `director status`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// Where the director's admin listener is, as it printed it
-    #[arg(long, value_name = "PATH|ADDRESS", conflicts_with = "state_dir")]
+    /// The director's config file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where its admin listener is, as it printed it
+    #[arg(long, value_name = "PATH|ADDRESS")]
     admin: Option<String>,
-    /// The director's state directory, with its admin socket in it
+    /// Its state directory, with its admin socket in it
     #[arg(long, value_name = "DIR")]
-    state_dir: Option<std::path::PathBuf>,
+    state_dir: Option<String>,
     /// As JSON, all of it
     #[arg(long)]
     json: bool,
@@ -36,10 +43,7 @@ impl Status {
     pub(crate) fn run(self) -> ExitCode {
         let address = match self.address() {
             Ok(address) => address,
-            Err(text) => {
-                eprintln!("director: {text}");
-                return ExitCode::from(say::USAGE);
-            }
+            Err(mistakes) => return say::mistakes(&mistakes, say::USAGE),
         };
         let runtime = match tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -72,15 +76,19 @@ impl Status {
         }
     }
 
-    fn address(&self) -> Result<AdminAddress, String> {
-        if let Some(text) = &self.admin {
-            let text = text.strip_prefix("unix:").unwrap_or(text);
-            return admin_address(text)
-                .map_err(|right| format!("--admin: found {text:?}, right would be {right}"));
-        }
-        let dir = self.state_dir.clone().or_else(default_state_dir);
-        let dir = dir.ok_or("give --state-dir or --admin, because HOME is not set")?;
-        Ok(AdminAddress::Unix(admin_socket(&dir)))
+    fn address(&self) -> Result<AdminAddress, Vec<Mistake>> {
+        let written = match &self.config {
+            Some(path) => Written::File(path),
+            None => Written::BuiltIn(BUILT_IN),
+        };
+        // As the director printed it, the path of a socket has a prefix.
+        let admin = self.admin.as_deref();
+        let flags = Flags {
+            admin: admin.map(|text| text.strip_prefix("unix:").unwrap_or(text).to_owned()),
+            state_dir: self.state_dir.clone(),
+            ..Flags::default()
+        };
+        Config::load(written, &flags).map(|config| config.settings.admin)
     }
 }
 

@@ -238,8 +238,7 @@ fn state_dir(root: &mut Table<'_>) -> Option<PathBuf> {
 }
 
 /// `director` in the user's state directory, as the XDG base directory specification has it.
-#[must_use]
-pub fn default_state_dir() -> Option<PathBuf> {
+fn default_state_dir() -> Option<PathBuf> {
     let absolute = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)
@@ -256,16 +255,13 @@ fn absolute(text: &str) -> Option<PathBuf> {
 }
 
 /// Where the admin socket of a state directory is.
-#[must_use]
-pub fn admin_socket(state_dir: &Path) -> PathBuf {
+fn admin_socket(state_dir: &Path) -> PathBuf {
     state_dir.join("admin.sock")
 }
 
-/// Reads an admin address: a path (with a slash in it) or a loopback address with its port.
-///
-/// # Errors
-/// What would be right.
-pub fn admin_address(text: &str) -> Result<AdminAddress, String> {
+/// Reads an admin address: a path (with a slash in it) or a loopback address with its port. The error says
+/// what would be right.
+fn admin_address(text: &str) -> Result<AdminAddress, String> {
     const RIGHT: &str =
         "the path of a unix socket, or a loopback address and a port, such as \"127.0.0.1:7071\"";
     if text.contains('/') {

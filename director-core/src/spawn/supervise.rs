@@ -75,6 +75,9 @@ pub async fn supervise(
             };
             node.pid.store(0, Ordering::Relaxed);
             let last = process.last_words().await;
+            // Whoever was killed had no last words.
+            let killed = status.as_ref().is_ok_and(|status| status.code().is_none());
+            let last = if killed { String::new() } else { last };
             let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
             let (service, id) = (node.service.as_str(), node.id.as_str());
             tracing::warn!(
