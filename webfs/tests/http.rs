@@ -560,6 +560,37 @@ async fn servers_meet_over_http_and_a_cursor_holds_at_either() {
     assert!(rest.ends_with("\r\n\r\n[]"), "{rest}");
     assert_eq!(header(&rest, "stream-next-offset"), Some(cursor));
     reader.until("event: data\ndata:[1]\n\n").await;
+
+    // What no second server has is not stable, and a director is told of 64 such entries at a time.
     assert_eq!(b.end().await, 0);
+    for n in 0..70 {
+        assert_eq!(
+            status(&a.append(LOBBY, &format!("[{n},true]")).await),
+            "204"
+        );
+    }
+    let mut from = cursor.to_owned();
+    for (entries, up_to_date) in [(64, None), (6, Some("true"))] {
+        let get = format!(
+            "GET {LOBBY}?offset={from} HTTP/1.1\r\nWebFS-Director: d1\r\nConnection: close"
+        );
+        let answer = a.ask(&get, "").await;
+        let body = answer.rsplit("\r\n\r\n").next().unwrap();
+        let messages: Vec<serde_json::Value> = serde_json::from_str(body).unwrap();
+        let told = header(&answer, "webfs-entries").unwrap();
+        let told: Vec<serde_json::Value> = serde_json::from_str(told).unwrap();
+        assert_eq!(
+            (messages.len(), told.len()),
+            (2 * entries, entries),
+            "{answer}"
+        );
+        let last = &told[entries - 1];
+        assert_eq!(
+            (&last["at"], &last["len"]),
+            (&(2 * entries - 2).into(), &2.into())
+        );
+        assert_eq!(header(&answer, "stream-up-to-date"), up_to_date);
+        from = header(&answer, "stream-next-offset").unwrap().to_owned();
+    }
     assert_eq!(a.end().await, 0);
 }
