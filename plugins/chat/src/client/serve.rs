@@ -74,8 +74,14 @@ pub async fn serve(
             connection.await
         }
     };
-    // Whatever broke here is the client's: nodes' failures never get this far.
-    ended.map_err(|error| Failure::from_error(&error, Kind::ClientGone).by_client())
+    // Whatever broke here is the client's: nodes' failures never get this far. That it left in the middle
+    // of an answer is the usual end of a live read.
+    match ended {
+        Err(error) if error.is_parse() || error.is_timeout() => {
+            Err(Failure::from_error(&error, Kind::ClientGone).by_client())
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 async fn answer(shared: &Arc<Shared>, director: &Director, request: Request<Incoming>) -> Reply {
@@ -268,10 +274,17 @@ async fn append(call: Call, body: Bytes, director: &Director) -> Reply {
         min: call.min.clone(),
         headers: kept(&call.headers),
     });
+    let producer = call.headers.get("producer-id");
+    let producer = producer.and_then(|id| id.to_str().ok());
+    let _turn = match producer {
+        Some(producer) => Some(memory.turn(&call.room, producer).await),
+        None => None,
+    };
     let request = Append {
-        call,
+        call: call.clone(),
         write,
         body,
+        anew: false,
         said: Said::default(),
     };
     perform!(request, director)

@@ -7,6 +7,7 @@ pub mod outbox;
 pub mod room;
 pub mod servers;
 pub mod store;
+pub mod turns;
 pub mod write;
 
 use std::collections::HashMap;
@@ -75,6 +76,14 @@ pub struct Claim {
     room: Arc<Room>,
     /// The write.
     pub again: Again,
+}
+
+/// A producer's turn to write, until it is dropped.
+pub struct Turn {
+    room: Arc<Room>,
+    producer: Box<str>,
+    /// The promise of it, until it is kept.
+    waits: Option<oneshot::Receiver<()>>,
 }
 
 /// What is to be sent again before something else may be sent.
@@ -189,6 +198,28 @@ impl Memory {
         if let Some(room) = room {
             self.told(&room, None, Some(stable));
         }
+    }
+
+    /// A server says that the stream is of a later generation than that: what was remembered is void.
+    pub fn outdated(&self, room: &Room, generation: u32) {
+        if room.state().is_at_most(generation) {
+            self.deleted(room);
+        }
+    }
+
+    /// Waits for a producer's turn to write to a stream.
+    pub async fn turn(&self, room: &Arc<Room>, producer: &str) -> Turn {
+        let mut turn = Turn {
+            room: Arc::clone(room),
+            producer: producer.into(),
+            waits: room.state().turns.take(producer),
+        };
+        if let Some(promise) = &mut turn.waits {
+            // Whoever has the turn passes it on, even when it is dropped.
+            let _ = promise.await;
+        }
+        turn.waits = None;
+        turn
     }
 
     /// A stream was deleted, and all that was written to it.
@@ -364,6 +395,19 @@ impl Drop for Claim {
         if doubts {
             self.memory.doubt();
         }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Given up while it waited; unless the turn came in that very moment.
+        if let Some(promise) = &mut self.waits {
+            promise.close();
+            if !matches!(promise.try_recv(), Ok(Some(()))) {
+                return;
+            }
+        }
+        self.room.state().turns.pass(&self.producer);
     }
 }
 

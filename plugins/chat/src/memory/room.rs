@@ -8,6 +8,7 @@ use futures_channel::oneshot;
 use crate::cursor::{Cursor, Cut};
 use crate::keys::Keys;
 use crate::memory::outbox::Outbox;
+use crate::memory::turns::Turns;
 use crate::name::Name;
 use crate::path::StreamPath;
 
@@ -35,6 +36,8 @@ pub struct State {
     pub outbox: Outbox,
     /// What readers were shown lately.
     pub keys: Keys,
+    /// Producers at work.
+    pub turns: Turns,
     /// Whoever waits for somebody else's claim in the outbox to end.
     waiting: Vec<oneshot::Sender<()>>,
     /// When it was last asked for.
@@ -100,6 +103,14 @@ impl State {
             generation: largest.generation,
             cut,
         })
+    }
+
+    /// Whether all that is known is of this generation or an earlier one.
+    #[must_use]
+    pub fn is_at_most(&self, generation: u32) -> bool {
+        let known = [&self.largest, &self.offered];
+        let mut known = known.into_iter().flatten();
+        known.all(|cursor| cursor.generation <= generation)
     }
 
     /// Takes in a cursor that a client brought.

@@ -153,3 +153,21 @@ fn only_streams_that_nobody_needs_are_forgotten() {
     assert!(Arc::ptr_eq(&held, &room(&memory, "held")));
     assert_eq!(room(&memory, "kept").state().outbox.len(), 1);
 }
+
+#[test]
+fn a_turn_given_up_while_waiting_is_nobodys_loss() {
+    use futures_util::FutureExt as _;
+    let memory = memory(Without::default());
+    let room = room(&memory, "rooms/x");
+    let first = memory.turn(&room, "p").now_or_never().unwrap();
+    let mut second = Box::pin(memory.turn(&room, "p"));
+    assert!((&mut second).now_or_never().is_none());
+    let mut third = Box::pin(memory.turn(&room, "p"));
+    assert!((&mut third).now_or_never().is_none());
+    // The turn comes to the second, which is dropped before it hears of it.
+    drop(first);
+    drop(second);
+    let third = third.now_or_never().expect("the turn was lost");
+    drop(third);
+    assert!(room.state().turns.is_empty());
+}

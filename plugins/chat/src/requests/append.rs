@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use director_sdk::{Director, Exception, Failure, Request, Resend};
 use hyper::header::HeaderValue;
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, StatusCode};
 
 use crate::cursor::Cursor;
 use crate::memory::outbox::Acknowledged;
@@ -28,6 +28,8 @@ pub struct Append {
     pub write: Arc<Write>,
     /// What is appended.
     pub body: Bytes,
+    /// The stream was deleted and made anew since its cursor was learnt, which asks for nothing now.
+    pub anew: bool,
     /// What nodes have said.
     pub said: Said,
 }
@@ -51,29 +53,32 @@ impl Request<Plain> for Append {
         } = &self.call;
         // What it may answer goes first: this node has perhaps not got it from the one that had.
         settle(shared, room, self.write.number, link, director).await?;
-        // An acknowledgement that was lost with its server: a reader here may have got the entry.
-        let names = shared.memory.known_names(room, &self.write.request);
-        let stamp = shared.memory.stamp();
-        let (write, client) = (&self.write, &self.call.headers);
-        let headers = headers(shared, write, client, write.min.as_ref(), &names, link)?;
-        let ask = Ask {
-            body: self.body.clone(),
-            ..bare(Method::POST, target, headers)
-        };
-        let (answer, told) = shared.exchange(link, Some(room), &ask).await?;
-        let answer = self.said.judge(answer)?;
-        if answer.status.is_success() {
-            acknowledged(
-                shared,
-                room,
-                &self.write,
-                &self.body,
-                &told,
-                stamp,
-                director,
-            );
+        loop {
+            // An acknowledgement that was lost with its server: a reader here may have got the entry.
+            let names = shared.memory.known_names(room, &self.write.request);
+            let stamp = shared.memory.stamp();
+            let (write, client) = (&self.write, &self.call.headers);
+            let min = write.min.as_ref().filter(|_| !self.anew);
+            let headers = headers(shared, write, client, min, &names, link)?;
+            let ask = Ask {
+                body: self.body.clone(),
+                ..bare(Method::POST, target, headers)
+            };
+            let (answer, told) = shared.exchange(link, Some(room), &ask).await?;
+            let answer = self.said.judge(answer)?;
+            if let Some(min) = min
+                && answer.status == StatusCode::GONE
+                && answer.keeps
+            {
+                shared.memory.outdated(room, min.generation);
+                self.anew = true;
+                continue;
+            }
+            if answer.status.is_success() {
+                acknowledged(shared, room, write, &self.body, &told, stamp, director);
+            }
+            return Ok(answer);
         }
-        Ok(answer)
     }
 
     async fn cleanup(&mut self, _: &mut Plain, _: Option<&mut Link>, why: &Exception) -> Resend {
