@@ -258,7 +258,7 @@ fn a_server_ends_on_sigterm_and_starts_again_with_what_it_had() {
     let data = server.data.to_str().unwrap().to_owned();
     let listen = server.address.clone();
     let args = [
-        "serve", "--id", "a", "--listen", &listen, "--data", &data, "--alone",
+        "serve", "--id", "a", "--listen", &listen, "--data", &data, "--join", "",
     ];
     server.child = webfs(&args)
         .arg("--until-stdin-closes")

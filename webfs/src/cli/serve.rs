@@ -126,7 +126,13 @@ impl Serve {
 
     fn config(&self, listen: String) -> ServerConfig {
         ServerConfig {
-            join: self.join.clone(),
+            // `--join ''` is what a group of one comes down to when a program starts it.
+            join: self
+                .join
+                .iter()
+                .filter(|address| !address.is_empty())
+                .cloned()
+                .collect(),
             interval: self.interval,
             durability: match self.durability {
                 DurabilityArg::Disk => Durability::Disk,
