@@ -4,6 +4,7 @@
 //! death) goes out through the node's health task and [`Cluster::on_death`]. The rules are pure:
 //! [`pick`](self) for the choice, [`crate::health::standing`] for the standing.
 
+mod meters;
 mod node;
 mod pick;
 mod seen;
@@ -24,6 +25,7 @@ use crate::chance;
 pub use crate::health::Prober;
 use crate::health::standing::{Change, Health, HealthSettings};
 pub use crate::health::standing::{Standing, Suspicion};
+use meters::Meters;
 use pick::Candidate;
 
 /// Target of the log lines about nodes that come and go.
@@ -73,7 +75,8 @@ impl Cluster {
             .zip(settings.nodes)
             .map(|(id, (name, address))| {
                 let health = Health::new(settings.health);
-                Arc::new(Node::new(id, name, address, started, health))
+                let meters = Meters::new(&settings.service, &name);
+                Arc::new(Node::new(id, name, address, started, health, meters))
             })
             .collect();
         Self {
@@ -141,7 +144,7 @@ impl Cluster {
         let Some(node) = self.nodes.get(node as usize) else {
             return;
         };
-        self.measure(node, seen);
+        node.meters.seen(seen);
         let may_eject = matches!(seen, Seen::Failed(_)) && self.can_spare(node.id);
         let change = node.health().seen(seen, self.now(), may_eject);
         self.apply(node, change, "");
@@ -208,35 +211,6 @@ impl Cluster {
         self.apply(node, change, &detail);
     }
 
-    fn measure(&self, node: &Node, seen: Seen) {
-        let labels = || {
-            [
-                ("service", self.service.clone()),
-                ("node", node.name.clone()),
-            ]
-        };
-        match seen {
-            Seen::Connected { took } => {
-                metrics::histogram!("director_node_connect_seconds", &labels())
-                    .record(took.as_secs_f64());
-            }
-            Seen::ConnectFailed { .. } => {
-                metrics::counter!("director_node_connect_failures_total", &labels()).increment(1);
-            }
-            Seen::Replied { first_byte } => {
-                metrics::histogram!("director_node_first_byte_seconds", &labels())
-                    .record(first_byte.as_secs_f64());
-            }
-            Seen::Failed(kind) => {
-                metrics::counter!("director_node_exceptions_total", "service" => self.service.clone(), "node" => node.name.clone(), "kind" => kind.as_str()).increment(1);
-            }
-            Seen::Silent => {
-                metrics::counter!("director_node_silences_total", &labels()).increment(1);
-            }
-            Seen::Load(_) => {}
-        }
-    }
-
     /// Acts on what an event changed.
     fn apply(&self, node: &Node, change: Change, detail: &str) {
         let (service, name) = (self.service.as_str(), node.name.as_str());
@@ -280,7 +254,7 @@ impl Cluster {
                 node.wake.notify_one();
                 let seconds = until.saturating_sub(self.now()).as_secs_f64();
                 tracing::warn!(service, node = name, seconds, "node keeps failing: ejected");
-                metrics::counter!("director_node_ejections_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
+                node.meters.ejected();
             }
             Change::Leaving(leaving) => {
                 tracing::info!(
@@ -304,7 +278,7 @@ impl Cluster {
         }
         let (why, sessions) = (why.as_str(), node.stranded());
         tracing::warn!(target: LOG, service, node = name, why, detail, sessions, "node is down");
-        metrics::counter!("director_node_deaths_total", "service" => self.service.clone(), "node" => node.name.clone()).increment(1);
+        node.meters.died();
     }
 }
 

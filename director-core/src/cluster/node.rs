@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::health::standing::{Health, Standing};
 
 use super::NodeId;
+use super::meters::Meters;
 use super::pick::Candidate;
 
 /// One of the peer servers of a service.
@@ -26,6 +27,7 @@ pub struct Node {
     pub(crate) health: Mutex<Health>,
     /// Wakes the node's health task.
     pub(crate) wake: Notify,
+    pub(super) meters: Meters,
     in_flight: AtomicUsize,
     /// Sessions that were on it when it was suspected or declared down; 0 while it is up.
     stranded: AtomicUsize,
@@ -33,12 +35,13 @@ pub struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(
+    pub(super) fn new(
         id: NodeId,
         name: String,
         address: SocketAddr,
         started: Instant,
         health: Health,
+        meters: Meters,
     ) -> Self {
         Self {
             id,
@@ -47,6 +50,7 @@ impl Node {
             started,
             health: Mutex::new(health),
             wake: Notify::new(),
+            meters,
             in_flight: AtomicUsize::new(0),
             stranded: AtomicUsize::new(0),
             sessions: AtomicU64::new(0),

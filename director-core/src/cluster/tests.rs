@@ -127,3 +127,23 @@ fn an_id_that_names_no_node_changes_nothing() {
     assert_eq!(cluster.spread(7), Duration::ZERO);
     assert!(cluster.pick(&[], Some(7)).is_none());
 }
+
+#[test]
+fn deaths_and_exceptions_are_counted_by_node() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::with_local_recorder(&recorder, || {
+        let cluster = cluster(2);
+        kill(&cluster, 1);
+        cluster.observe(0, Seen::Silent);
+    });
+    let text = handle.render();
+    for line in [
+        "director_node_deaths_total{service=\"echo\",node=\"n1\"} 1",
+        "director_node_deaths_total{service=\"echo\",node=\"n0\"} 0",
+        "director_node_exceptions_total{service=\"echo\",node=\"n1\",kind=\"lost\"} 1",
+        "director_node_silences_total{service=\"echo\",node=\"n0\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
