@@ -30,8 +30,8 @@ pub(super) struct Joining {
     lost: bool,
     /// Being stored.
     chosen: Option<Identity>,
-    /// Entries to be logged again once there is a letter: stream and position.
-    pub(super) log_again: Vec<(usize, usize)>,
+    /// Entries to be logged again once there is a letter: stream, position, and whose entry ends them.
+    pub(super) log_again: Vec<(usize, usize, Letter)>,
     done: bool,
 }
 
@@ -82,8 +82,8 @@ impl Core {
         self.view += 1;
         let lineage = self.lineage(identity.letter);
         lineage.start = lineage.start.max(identity.start);
-        for (at, position) in std::mem::take(&mut self.joining.log_again) {
-            self.log_again(at, position);
+        for (at, position, ending) in std::mem::take(&mut self.joining.log_again) {
+            self.log_again(at, position, ending);
         }
         self.take_orphans();
         for index in self.peers_in_reach() {

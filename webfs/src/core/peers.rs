@@ -349,23 +349,25 @@ impl Core {
         if name.letter.id == self.settings.id {
             self.own_came_back(&entry);
         }
-        if self.settings.rules.leap && entry.before + 1 < name.index {
-            let inside = match self.rooms.get(at) {
-                Some(room) => room.replica.inside(name.letter, entry.before, name.index),
-                None => Vec::new(),
-            };
-            for position in inside {
-                self.log_again(at, position);
+        if self.settings.rules.leap
+            && entry.before + 1 < name.index
+            && let Some(room) = self.rooms.get(at)
+        {
+            let replica = &room.replica;
+            let mut ends = replica.inside(name.letter, entry.before, name.index);
+            ends.extend(replica.outlived(name.letter, entry.before));
+            for position in ends {
+                self.log_again(at, position, name.letter);
             }
         }
         self.apply(at, entry, From::Peer);
     }
 
-    /// Logs an entry again as one's own, because its name is about to be void; not when its message
-    /// is here under another name that holds.
-    pub(super) fn log_again(&mut self, at: usize, position: usize) {
+    /// Logs an entry again as one's own, because its name is about to be void or dead (`ending` is
+    /// whose entry makes it so); not when its message is here under another name that lasts.
+    pub(super) fn log_again(&mut self, at: usize, position: usize, ending: Letter) {
         if self.identity.is_none() {
-            self.joining.log_again.push((at, position));
+            self.joining.log_again.push((at, position, ending));
             return;
         }
         let Some(room) = self.rooms.get(at) else {
@@ -377,7 +379,10 @@ impl Core {
         let old = held.entry.name;
         let lives = |&&name: &&crate::letter::Name| {
             let seen = room.tail.get(name.letter);
-            name != old && room.replica.find(name).is_some() && !room.replica.is_void(name, seen)
+            name.letter.id != ending.id
+                && room.replica.find(name).is_some()
+                && !room.replica.is_void(name, seen)
+                && !room.replica.is_dead(name)
         };
         if room.names.others(old).iter().any(|name| lives(&name)) {
             return;

@@ -2,7 +2,8 @@
 //!
 //! The rule of names: an entry is not delivered to a reader whose cursor covers *any* of its names. It is
 //! asked of the cursor that the reader came with and of where it has come to since; a name in a hole
-//! counts only for a cursor that has not passed the hole.
+//! counts only for a cursor that has not passed the hole, and a dead name brings nothing to a cursor that
+//! has the letter after it.
 
 use super::room::Room;
 use crate::cursor::Cut;
@@ -16,14 +17,23 @@ pub(super) struct Way {
     pub(super) from: Cut,
     /// What it covers now, expanded.
     pub(super) at: Cut,
-    /// Every entry before it is covered by `at`.
+    /// Every entry before it is covered by `at`, or dead for it.
     pub(super) position: usize,
 }
 
 impl Room {
-    /// Where a cursor begins.
+    /// Whether this server can say where a cursor begins: it has every letter that others follow on.
+    pub(super) fn understands(&self, from: &Cut) -> bool {
+        self.replica.not_understood(from).is_empty()
+    }
+
+    /// Where a cursor begins. What is not understood is taken for covered: that is asked only when no
+    /// member can tell any more.
     pub(super) fn way(&self, mut from: Cut) -> Way {
         self.replica.expand(&mut from);
+        for name in self.replica.not_understood(&from) {
+            from.raise(name);
+        }
         Way {
             position: self.replica.position(&from),
             at: from.clone(),
@@ -44,6 +54,10 @@ impl Room {
             && let Some(held) = self.replica.get(way.position)
         {
             let name = held.entry.name;
+            if self.replica.is_dead_for(&way.at, name) && way.at.get(name.letter) < name.index {
+                way.position += 1; // it comes under the name under which it was logged again
+                continue;
+            }
             let covered = way.at.get(name.letter) >= name.index;
             if !covered && held.len > 0 && !self.has_other_name(way, name, held.names, names) {
                 if picked.len() >= limits.entries.max(1)

@@ -142,7 +142,7 @@ impl Core {
         let behind = behind && !lost;
         let room = self.readable(path, from)?;
         let answer = match room {
-            None => Self::unopened_answer(asked.kind, path, self.newest(path), &seen, behind)?,
+            None => self.unopened_answer(now, path, asked, from, behind)?,
             Some(room) => self.answer_from(room, now, asked, from, behind)?,
         };
         Ok(Found::Answer(answer))
@@ -157,7 +157,7 @@ impl Core {
         behind: bool,
     ) -> Result<Answer, Refusal> {
         let start = match &asked.from {
-            Position::Now => room.replica.cut(room.visible()),
+            Position::Now => self.now_cut(room, asked.min.as_ref()),
             Position::Start | Position::Beyond | Position::After(_) => {
                 from.map_or_else(Cut::default, |cursor| cursor.cut.clone())
             }
@@ -173,6 +173,9 @@ impl Core {
                 stable: room.stable_cursor(),
             })),
             Kind::Read(limits) => {
+                if behind && !room.understands(&start) {
+                    return Err(behind_cursor().into());
+                }
                 let mut way = room.way(start.clone());
                 let reading = self.reading(room, &mut way, limits, behind);
                 if behind && reading.entries.is_empty() {
@@ -181,20 +184,34 @@ impl Core {
                 Ok(Answer::Read(reading))
             }
             Kind::Follow => {
-                let way = room.way(start);
-                Ok(Answer::Following(Follow {
+                let mut follow = Follow {
                     path: room.path.clone(),
                     generation: room.generation,
                     behind_since: behind.then_some(now.since_start),
                     stable: room.stable_cursor(),
-                    up_to_date: way.position >= room.visible() && !behind,
-                    next: room.cursor(way.at.clone()),
-                    from: way.from,
-                    at: way.at,
-                    position: way.position,
-                }))
+                    up_to_date: false,
+                    next: room.cursor(start.clone()),
+                    from: start.clone(),
+                    at: start,
+                    position: 0,
+                };
+                if !behind {
+                    let way = room.way(follow.at);
+                    follow.up_to_date = way.position >= room.visible();
+                    (follow.from, follow.at, follow.position) = (way.from, way.at, way.position);
+                }
+                Ok(Answer::Following(follow))
             }
         }
+    }
+
+    /// The tail, and what the reader has seen beyond it: older entries that come later are no news.
+    fn now_cut(&self, room: &Room, min: Option<&Cursor>) -> Cut {
+        let mut cut = room.replica.cut(room.visible());
+        if let Some(min) = min.filter(|min| min.generation == room.generation) {
+            cut.merge(&min.cut);
+        }
+        cut
     }
 
     /// One step of a live read: what there is for it now.
@@ -213,18 +230,28 @@ impl Core {
             return Err(self.gone(&follow.path, follow.generation));
         }
         let mut follow = follow.clone();
-        if let Some(since) = follow.behind_since
-            && (room.covers(&follow.at)
-                || self.all_level() && since + LOST_AFTER <= now.since_start)
-        {
-            follow.behind_since = None;
-        }
-        let behind = follow.behind_since.is_some();
-        let mut way = Way {
-            from: follow.from,
-            at: follow.at,
-            position: follow.position,
+        let mut way = match follow.behind_since {
+            Some(since) => {
+                let lost = self.all_level() && since + LOST_AFTER <= now.since_start;
+                if !lost && !room.understands(&follow.at) {
+                    let reading = None;
+                    return Ok(Step { reading, follow });
+                }
+                let mut way = room.way(follow.at);
+                way.from = follow.from;
+                room.replica.expand(&mut way.from);
+                if lost || room.covers(&way.at) {
+                    follow.behind_since = None;
+                }
+                way
+            }
+            None => Way {
+                from: follow.from,
+                at: follow.at,
+                position: follow.position,
+            },
         };
+        let behind = follow.behind_since.is_some();
         let reading = self.reading(room, &mut way, limits, behind);
         let follow = Follow {
             path: follow.path,
@@ -318,46 +345,50 @@ impl Core {
 
     /// Of a room that is not there in any way yet.
     fn unopened_answer(
-        kind: Kind,
+        &self,
+        now: Now,
         path: &StreamPath,
-        newest: Option<&Room>,
-        seen: &[&Cursor],
+        asked: &Asked,
+        from: Option<&Cursor>,
         behind: bool,
     ) -> Result<Answer, Refusal> {
-        let empty = unopened(newest);
+        let empty = unopened(self.newest(path));
+        let seen = match &asked.from {
+            Position::Now => asked.min.as_ref(),
+            Position::Start | Position::Beyond | Position::After(_) => from,
+        };
         let at = seen
-            .first()
             .filter(|cursor| cursor.generation == empty.generation)
-            .map_or_else(|| empty.clone(), |&cursor| cursor.clone());
+            .unwrap_or(&empty)
+            .clone();
         let content_type = ContentType::json();
-        if behind && !matches!(kind, Kind::Follow) {
-            return Err(NotReady::Behind { cursor: at }.into());
-        }
-        Ok(match kind {
-            Kind::Head => Answer::Head(Head {
+        let refusal = || NotReady::Behind { cursor: at.clone() };
+        match asked.kind {
+            Kind::Head | Kind::Read(_) if behind => Err(refusal().into()),
+            Kind::Head => Ok(Answer::Head(Head {
                 content_type,
                 next: at,
                 stable: empty,
-            }),
-            Kind::Read(_) => Answer::Read(Reading {
+            })),
+            Kind::Read(_) => Ok(Answer::Read(Reading {
                 content_type,
                 entries: Vec::new(),
                 next: at,
                 up_to_date: true,
                 stable: empty,
-            }),
-            Kind::Follow => Answer::Following(Follow {
+            })),
+            Kind::Follow => Ok(Answer::Following(Follow {
                 path: path.clone(),
                 generation: at.generation,
                 from: at.cut.clone(),
                 at: at.cut.clone(),
                 position: 0,
-                behind_since: behind.then_some(Duration::ZERO),
+                behind_since: behind.then_some(now.since_start),
                 next: at,
                 stable: empty,
                 up_to_date: !behind,
-            }),
-        })
+            })),
+        }
     }
 }
 

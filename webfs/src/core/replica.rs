@@ -10,7 +10,10 @@
 //!
 //! **Succession.** The first entry of `a1` names the last index of the lineage that its server knew; the
 //! letter meant is the newest one of the lineage that begins at or before that index. A cut with `a1` in
-//! it covers `a` up to there unspoken ([`Replica::expand`], [`Replica::fold`]).
+//! it covers `a` up to there unspoken ([`Replica::expand`], [`Replica::fold`]). Entries of `a` *beyond*
+//! there, which somebody may still hold, are dead: they are logged again by whoever holds them, under
+//! names that last, and a cut with `a1` in it never gains more of `a`. So cursors stay short, and the
+//! newest letter of each lineage orders them.
 
 use super::api::Place;
 use crate::cursor::Cut;
@@ -55,6 +58,8 @@ struct Origin {
     last: u64,
     /// Indices strictly between the two of a pair were never given out, or are lost.
     holes: Vec<(u64, u64)>,
+    /// The index before its first entry, in its lineage.
+    began_after: u64,
     /// The last name of the letter before that its first entry knew.
     succeeds: Option<Name>,
 }
@@ -65,6 +70,7 @@ pub(super) struct Replica {
     held: Vec<Held>,
     /// Sorted by letter.
     origins: Vec<(Letter, Origin)>,
+    /// Some lineage has two letters here.
     succession: bool,
 }
 
@@ -103,6 +109,9 @@ impl Replica {
 
     /// Whether an entry goes in next.
     pub(super) fn fits(&self, name: Name, before: u64) -> Fit {
+        if self.is_dead(name) {
+            return Fit::Known;
+        }
         if let Some(origin) = self.origin(name.letter) {
             return match origin.last {
                 last if last >= name.index => Fit::Known,
@@ -126,9 +135,11 @@ impl Replica {
             Ok(at) => at,
             Err(at) => {
                 let succeeds = self.predecessor(name.letter, before);
-                self.succession |= succeeds.is_some();
+                let same = |(letter, _): &(Letter, Origin)| letter.id == name.letter.id;
+                self.succession |= self.origins.iter().any(same);
                 let origin = Origin {
                     first: name.index,
+                    began_after: before,
                     succeeds,
                     ..Origin::default()
                 };
@@ -159,6 +170,44 @@ impl Replica {
             .copied()
             .take_while(|&p| self.index_at(p) < index)
             .collect()
+    }
+
+    /// Entries held under names that the first entry of a newer letter, `before` which it knew no
+    /// more, would make dead; in their order.
+    pub(super) fn outlived(&self, letter: Letter, before: u64) -> Vec<usize> {
+        if self.origin(letter).is_some() {
+            return Vec::new();
+        }
+        let older =
+            |(other, _): &&(Letter, Origin)| other.id == letter.id && other.number < letter.number;
+        let origins = self.origins.iter().filter(older);
+        let positions = origins.flat_map(|(_, origin)| origin.positions.iter().copied());
+        let beyond = positions.filter(|&p| self.index_at(p) > before);
+        let mut beyond: Vec<usize> = beyond.collect();
+        beyond.sort_unstable();
+        beyond
+    }
+
+    /// Whether a name is beyond what the next letter of its lineage knew when it began here.
+    pub(super) fn is_dead(&self, name: Name) -> bool {
+        self.next_letter(name.letter)
+            .is_some_and(|(_, next)| next.began_after < name.index)
+    }
+
+    /// Whether a name is dead for whoever has an expanded cut: it covers the next letter, and what that
+    /// knew.
+    pub(super) fn is_dead_for(&self, cut: &Cut, name: Name) -> bool {
+        self.succession
+            && self.next_letter(name.letter).is_some_and(|(letter, next)| {
+                next.began_after < name.index && cut.get(letter) >= next.first
+            })
+    }
+
+    /// The next letter of a lineage here.
+    fn next_letter(&self, letter: Letter) -> Option<(Letter, &Origin)> {
+        let at = self.origins.partition_point(|&(other, _)| other <= letter);
+        let (next, origin) = self.origins.get(at)?;
+        (next.id == letter.id).then_some((*next, origin))
     }
 
     /// Whether a name lies in a hole that a cut with `seen` for its letter has passed: then the cut
@@ -194,7 +243,7 @@ impl Replica {
     pub(super) fn position(&self, cut: &Cut) -> usize {
         let first = |(letter, origin): &(Letter, Origin)| {
             let seen = cut.get(*letter);
-            if origin.last <= seen {
+            if origin.last <= seen || self.is_dead_for(cut, letter.name(seen + 1)) {
                 return None;
             }
             let at = origin
@@ -221,6 +270,24 @@ impl Replica {
                 cut.raise(name);
             }
         }
+    }
+
+    /// Older letters of which this replica cannot say how much a cut covers unspoken, because the newer
+    /// one in it is not here; with their last index here.
+    pub(super) fn not_understood(&self, cut: &Cut) -> Vec<Name> {
+        let unknown = |name: &Name| name.letter.number > 0 && self.origin(name.letter).is_none();
+        let older = |new: Name| {
+            let older = move |(letter, _): &&(Letter, Origin)| {
+                letter.id == new.letter.id && letter.number < new.letter.number
+            };
+            self.origins.iter().filter(older)
+        };
+        cut.names()
+            .filter(unknown)
+            .flat_map(older)
+            .map(|(letter, origin)| letter.name(origin.last))
+            .filter(|last| cut.get(last.letter) < last.index)
+            .collect()
     }
 
     /// Leaves out what a cut covers unspoken: the inverse of [`Replica::expand`]. A letter that goes a

@@ -253,7 +253,7 @@ impl Core {
     /// The place of a generation.
     pub(super) fn find_room(&self, path: &StreamPath, generation: u32) -> Option<usize> {
         let generations = self.by_path.get(path)?;
-        generations.iter().copied().find(|&at| {
+        generations.iter().rev().copied().find(|&at| {
             self.rooms
                 .get(at)
                 .is_some_and(|r| r.generation == generation)
