@@ -11,7 +11,9 @@
 //! After every call the driver takes [`Core::outputs`] and does them in order, and asks
 //! [`Core::next_timer`] when to call [`Core::tick`].
 
+mod ack;
 mod api;
+mod control;
 mod follow;
 mod join;
 mod names;

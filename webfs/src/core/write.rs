@@ -1,4 +1,4 @@
-//! Appends, creates and deletes.
+//! Appends.
 //!
 //! Order of an append's checks: a repeat gets the first answer again; the writer's cursor is waited for;
 //! then content type, producer and `Stream-Seq`. A resend that says under which name it had been
@@ -6,17 +6,17 @@
 
 use std::time::Duration;
 
-use super::api::{Answer, Now, Ticket};
+use super::api::{Now, Ticket};
 use super::producers::Verdict;
 use super::room::Room;
 use super::state::{Core, From};
-use super::waits::{Ack, Acked, Wait, Waiting};
+use super::waits::{Wait, Waiting};
 use crate::cursor::Cut;
 use crate::entry::{Entry, Kind};
 use crate::letter::Name;
 use crate::path::StreamPath;
-use crate::server::{Append, Appended, Conflict, Create, Created, NotReady, Refusal};
-use crate::stream::{ContentType, RequestId};
+use crate::server::{Append, Conflict, NotReady, Refusal};
+use crate::stream::ContentType;
 
 /// How long a write waits for its writer's cursor, and a create or delete for the peers.
 pub(super) const WRITE_WAIT: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ enum Seen {
 }
 
 impl Core {
-    /// Adds one entry. Answers [`Answer::Appended`] once it is durable.
+    /// Adds one entry. Answers [`Appended`](super::Answer::Appended) once it is durable.
     pub fn append(&mut self, now: Now, ticket: Ticket, path: &StreamPath, append: Append) {
         self.try_append(now, ticket, path, append, None);
     }
@@ -115,104 +115,6 @@ impl Core {
         Ok(None)
     }
 
-    /// Makes sure a stream is there. Answers [`Answer::Created`] once it is durable, and at all members
-    /// in reach (a second at most).
-    pub fn create(&mut self, now: Now, ticket: Ticket, path: &StreamPath, create: Create) {
-        match self.try_create(now, path, create) {
-            Ok((at, position, created)) => match position {
-                Some(position) => self.ack_control(ticket, at, position, Answer::Created(created)),
-                None => self.answer(ticket, Ok(Answer::Created(created))),
-            },
-            Err(why) => self.refuse(ticket, why),
-        }
-    }
-
-    fn try_create(
-        &mut self,
-        now: Now,
-        path: &StreamPath,
-        create: Create,
-    ) -> Result<(usize, Option<usize>, Created), Refusal> {
-        self.ready()?;
-        self.fits_limit(create.payload.len())?;
-        if let Some((at, position)) = self.control_repeat(path, create.request.as_ref()) {
-            return Ok((at, Some(position), self.created(at, true)?));
-        }
-        let given = create.content_type;
-        let newest = self.newest(path);
-        let generation = newest.map_or(0, |room| room.generation + u32::from(room.deleted));
-        if let Some(room) = newest
-            && room.is_open()
-            && room.replica.len() > 0
-        {
-            let at = self.room_at(path, generation);
-            if let Some(sent) = &given {
-                self.same_type(at, sent)?;
-            }
-            return Ok((at, None, self.created(at, false)?));
-        }
-        if self.full {
-            return Err(Refusal::DiskFull);
-        }
-        let at = self.room_at(path, generation);
-        let content_type = match given {
-            Some(sent) if path.is_room() => {
-                self.same_type(at, &sent)?;
-                sent
-            }
-            Some(sent) => sent,
-            None => self.room(at)?.content_type(),
-        };
-        let mut entry = self.control_entry(now, at, Kind::Create, create.request)?;
-        entry.content_type = Some(content_type);
-        entry.count = if create.payload.is_empty() {
-            0
-        } else {
-            create.count
-        };
-        entry.payload = create.payload;
-        let position = self.apply(at, entry, From::Here);
-        Ok((at, Some(position), self.created(at, true)?))
-    }
-
-    /// Deletes a stream. Answers [`Answer::Deleted`] once that is durable, and at all members in reach
-    /// (a second at most).
-    pub fn delete(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        path: &StreamPath,
-        request: Option<RequestId>,
-    ) {
-        match self.try_delete(now, path, request) {
-            Ok((at, position)) => self.ack_control(ticket, at, position, Answer::Deleted),
-            Err(why) => self.refuse(ticket, why),
-        }
-    }
-
-    fn try_delete(
-        &mut self,
-        now: Now,
-        path: &StreamPath,
-        request: Option<RequestId>,
-    ) -> Result<(usize, usize), Refusal> {
-        self.ready()?;
-        if let Some(repeat) = self.control_repeat(path, request.as_ref()) {
-            return Ok(repeat);
-        }
-        let unknown = || Refusal::UnknownStream(path.clone());
-        let room = self.newest(path).filter(|room| room.is_open());
-        let generation = room.ok_or_else(unknown)?.generation;
-        if self.full {
-            return Err(Refusal::DiskFull);
-        }
-        let at = self.room_at(path, generation);
-        let entry = self.control_entry(now, at, Kind::Delete, request)?;
-        let position = self.apply(at, entry, From::Here);
-        self.wake(at);
-        Ok((at, position))
-    }
-
     /// Whether requests are served.
     pub(super) fn ready(&self) -> Result<(), Refusal> {
         if self.stopping {
@@ -230,7 +132,7 @@ impl Core {
         self.rooms.get(at).ok_or_else(broken)
     }
 
-    fn fits_limit(&self, size: usize) -> Result<(), Refusal> {
+    pub(super) fn fits_limit(&self, size: usize) -> Result<(), Refusal> {
         let limit = self.settings.append_limit;
         if size > limit {
             return Err(Refusal::TooLarge { size, limit });
@@ -356,7 +258,7 @@ impl Core {
         Seen::Wait(deadline, round)
     }
 
-    fn same_type(&self, at: usize, sent: &ContentType) -> Result<(), Refusal> {
+    pub(super) fn same_type(&self, at: usize, sent: &ContentType) -> Result<(), Refusal> {
         let have = self.room(at)?.content_type();
         if have == *sent {
             return Ok(());
@@ -445,163 +347,5 @@ impl Core {
         let top = room.and_then(|room| room.replica.top(letter.id));
         let before = top.map_or(0, |name| name.index);
         (letter.name(self.floor.max(before + 1)), before)
-    }
-
-    fn control_entry(
-        &self,
-        now: Now,
-        at: usize,
-        kind: Kind,
-        request: Option<RequestId>,
-    ) -> Result<Entry, Refusal> {
-        let room = self.room(at)?;
-        let (name, before) = self.next_name(at);
-        Ok(Entry {
-            path: room.path.clone(),
-            generation: room.generation,
-            name,
-            before,
-            accepted_at: now.wall,
-            request,
-            producer: None,
-            stream_seq: None,
-            was: Vec::new(),
-            count: 0,
-            kind,
-            content_type: None,
-            payload: bytes::Bytes::new(),
-        })
-    }
-
-    fn control_repeat(
-        &self,
-        path: &StreamPath,
-        request: Option<&RequestId>,
-    ) -> Option<(usize, usize)> {
-        let request = request?;
-        self.by_path.get(path)?.iter().find_map(|&at| {
-            let room = self.rooms.get(at)?;
-            let name = room.names.by_request(request)?;
-            Some((at, room.replica.find(name)?))
-        })
-    }
-
-    fn created(&self, at: usize, new: bool) -> Result<Created, Refusal> {
-        let room = self.room(at)?;
-        Ok(Created {
-            new,
-            content_type: room.content_type(),
-            next: room.cursor(room.tail.clone()),
-            stable: room.stable_cursor(),
-        })
-    }
-
-    fn ack_append(
-        &mut self,
-        ticket: Ticket,
-        at: usize,
-        position: usize,
-        new: bool,
-        released: bool,
-        min: Cut,
-    ) {
-        let what = Acked::Append { new, released, min };
-        self.ack(ticket, at, position, what);
-    }
-
-    fn ack_control(&mut self, ticket: Ticket, at: usize, position: usize, answer: Answer) {
-        self.ack(ticket, at, position, Acked::Control(answer));
-    }
-
-    fn ack(&mut self, ticket: Ticket, room: usize, position: usize, what: Acked) {
-        let held = self.rooms.get(room).and_then(|r| r.replica.get(position));
-        let sequence = held.map_or(0, |held| held.sequence);
-        let ack = Ack {
-            ticket,
-            room,
-            position,
-            what,
-        };
-        if sequence <= self.synced || !self.settings.rules.durable_first {
-            self.acknowledge_one(None, ack);
-        } else {
-            self.acks.entry(sequence).or_default().push(ack);
-        }
-    }
-
-    /// Answers what has become durable.
-    pub(super) fn acknowledge(&mut self, now: Now) {
-        let later = self.acks.split_off(&(self.synced + 1));
-        let done = std::mem::replace(&mut self.acks, later);
-        for ack in done.into_values().flatten() {
-            self.acknowledge_one(Some(now), ack);
-        }
-    }
-
-    /// `now`: when it just became durable, so that the peers cannot have it yet.
-    fn acknowledge_one(&mut self, now: Option<Now>, ack: Ack) {
-        let Some(room) = self.rooms.get(ack.room) else {
-            return;
-        };
-        let Some(held) = room.replica.get(ack.position) else {
-            return;
-        };
-        let name = held.entry.name;
-        match ack.what {
-            Acked::Append { new, released, min } => {
-                let mut next = room.replica.cut(ack.position + 1);
-                next.merge(&min);
-                let producer = held.entry.producer.as_ref();
-                let answer = Appended {
-                    new,
-                    entry: name,
-                    next: room.cursor(next),
-                    stable: room.stable_cursor(),
-                    producer: producer.and_then(|p| room.producers.highest(&p.id)),
-                    released,
-                };
-                self.answer(ack.ticket, Ok(Answer::Appended(answer)));
-            }
-            Acked::Control(answer) => match now {
-                None => self.answer(ack.ticket, Ok(answer)),
-                Some(now) => {
-                    let waiting = Waiting {
-                        path: room.path.clone(),
-                        deadline: now.since_start + WRITE_WAIT,
-                        round: 0,
-                        wait: Wait::Control {
-                            room: ack.room,
-                            name,
-                            answer,
-                        },
-                    };
-                    self.try_control(now, ack.ticket, waiting);
-                    for index in self.peers_in_reach() {
-                        self.ship(now, index); // somebody waits for it, so not for the interval
-                    }
-                }
-            },
-        }
-    }
-
-    /// Answers a create or delete when every peer in reach has it, or the time is over.
-    pub(super) fn try_control(&mut self, now: Now, ticket: Ticket, waiting: Waiting) {
-        let Wait::Control { room, name, answer } = &waiting.wait else {
-            return;
-        };
-        let in_reach = self.peers_in_reach();
-        let missing = self.rooms.get(*room).is_some_and(|room| {
-            let has = |&peer: &usize| {
-                let at_peer = room.peers.get(peer);
-                at_peer.is_some_and(|at| at.told.get(name.letter) >= name.index)
-            };
-            !in_reach.iter().all(has)
-        });
-        if missing && waiting.deadline > now.since_start {
-            self.wait(ticket, waiting);
-        } else {
-            let answer = answer.clone();
-            self.answer(ticket, Ok(answer));
-        }
     }
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::wildcard_enum_match_arm)] // an answer of the wrong kind fails the test
 
 mod alone;
+mod group;
+mod replica;
 
 use std::time::Duration;
 
