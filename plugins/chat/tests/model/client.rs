@@ -77,7 +77,7 @@ impl Client {
         }
     }
 
-    async fn answer(&mut self) -> Answer {
+    pub async fn answer(&mut self) -> Answer {
         let (status, headers) = self.head().await;
         let length = headers
             .get("content-length")

@@ -266,6 +266,8 @@ impl Server {
     async fn live(&mut self, ask: &Ask) -> Option<()> {
         self.begin_events(&["webfs-type: application/json"]).await?;
         let mut at = ask.from();
+        // What the reader has seen comes first: its other names are told by it.
+        self.cover(&at, Duration::from_millis(200)).await;
         let mut told = false;
         for turn in 1.. {
             let slice = self.group.borrow().read(self.at, &at, 2);
