@@ -107,130 +107,132 @@ nodes = []
     );
 }
 
+/// What is added to the least config, and what is said about it.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "silence = 500",
+        "FILE:6:1: services.echo.silence: found 500, right would be a duration with its unit, such as \"500ms\"",
+    ),
+    (
+        "silence = \"0s\"",
+        "FILE:6:1: services.echo.silence: found \"0s\", right would be from \"1ms\" to \"1h\"",
+    ),
+    (
+        "attempts = 0",
+        "FILE:6:1: services.echo.attempts: found 0, right would be a whole number from 1 to 10000",
+    ),
+    (
+        "attempts = -1",
+        "FILE:6:1: services.echo.attempts: found -1, right would be a whole number from 1 to 10000",
+    ),
+    (
+        "attempts = 1.5",
+        "FILE:6:1: services.echo.attempts: found 1.5, right would be a whole number from 1 to 10000",
+    ),
+    (
+        "attempts = 99999999999999999999999",
+        "FILE:6:1: services.echo.attempts: found \"99999999999999999999999\", right would be a whole number from 1 to 10000",
+    ),
+    (
+        "budget = 1",
+        "FILE:6:1: services.echo.budget: found 1, right would be a table, [services.echo.budget]",
+    ),
+    (
+        "budget = { share = 20 }",
+        "FILE:6:12: services.echo.budget.share: found 20, right would be a share from 0 to 1, such as 0.2",
+    ),
+    (
+        "budget = { shares = 0.2 }",
+        "FILE:6:12: services.echo.budget.shares: found an unknown key, right would be `share`",
+    ),
+    (
+        "options = 3",
+        "FILE:6:1: services.echo.options: found no table, right would be a table",
+    ),
+    (
+        "zzzzzzzz = 3",
+        "FILE:6:1: services.echo.zzzzzzzz: found an unknown key, right would be one of: plugin, listen, nodes",
+    ),
+    (
+        "[services.echo.spawn]\ncommand = [\"{port}\"]",
+        "FILE:4:1: services.echo.nodes: found both `nodes` and `spawn`, right would be one of them",
+    ),
+    (
+        "[services.two]\nplugin = \"echo\"\nlisten = \"127.0.0.1:7\"\nnodes = [\"127.0.0.1:9\"]",
+        "FILE:8:1: services.two.listen: found \"127.0.0.1:7\", which is the address of the service `echo` too",
+    ),
+    (
+        "[services.\"a b\"]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+        "FILE:6:11: services.a b: found the name \"a b\"",
+    ),
+    (
+        "[services.two]\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+        "FILE:6:11: services.two.plugin: found nothing, right would be a plugin's name",
+    ),
+    (
+        "[services.two]\nplugin = 3\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+        "FILE:7:1: services.two.plugin: found 3, right would be a plugin's name",
+    ),
+    (
+        "[services.two]\nplugin = \"\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
+        "FILE:7:1: services.two.plugin: found \"\"",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"",
+        "FILE:6:11: services.two.nodes: found nothing, right would be a list of addresses",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\",\n  \"127.0.0.1\"]",
+        "FILE:10:3: services.two.nodes.1: found \"127.0.0.1\", right would be an address and a port",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:0\"]",
+        "FILE:9:10: services.two.nodes.0: found \"127.0.0.1:0\", right would be an address and a port",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+        "FILE:9:25: services.two.nodes.1: found \"127.0.0.1:1\" a second time",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [8]",
+        "FILE:9:10: services.two.nodes.0: found 8, right would be a text",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {}",
+        "FILE:9:1: services.two.spawn.command: found nothing, right would be a program",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {command = []}",
+        "FILE:9:10: services.two.spawn.command: found an empty list",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {command = [\"{prot}\"]}",
+        "FILE:9:21: services.two.spawn.command.0: found the placeholder {prot}, right would be one of {director}",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {count = 99, command = [\"x\"]}",
+        "FILE:9:10: services.two.spawn.count: found 99, right would be a whole number from 1 to 26",
+    ),
+    (
+        "[admin]\nlisten = \"0.0.0.0:80\"",
+        "FILE:7:1: admin.listen: found \"0.0.0.0:80\", right would be the path of a unix socket, or a loopback address",
+    ),
+    ("[admin]\nlisten = 80", "FILE:7:1: admin.listen: found 80"),
+    (
+        "[plugins]\npath = \"/x\"",
+        "FILE:7:1: plugins.path: found \"/x\", right would be a list of directories",
+    ),
+    (
+        "[thread]",
+        "FILE:6:2: thread: found an unknown key, right would be `threads`",
+    ),
+    ("nodes = []", "FILE:6:1: no valid TOML: duplicate key"),
+    ("x = \"", "FILE:6:6: no valid TOML"),
+];
+
 #[test]
 fn each_mistake_names_its_line_its_key_and_what_would_be_right() {
-    // What is added to the least config, and what is said about it.
-    for (added, wanted) in [
-        (
-            "silence = 500",
-            "FILE:6:1: services.echo.silence: found 500, right would be a duration with its unit, such as \"500ms\"",
-        ),
-        (
-            "silence = \"0s\"",
-            "FILE:6:1: services.echo.silence: found \"0s\", right would be from \"1ms\" to \"1h\"",
-        ),
-        (
-            "attempts = 0",
-            "FILE:6:1: services.echo.attempts: found 0, right would be a whole number from 1 to 10000",
-        ),
-        (
-            "attempts = -1",
-            "FILE:6:1: services.echo.attempts: found -1, right would be a whole number from 1 to 10000",
-        ),
-        (
-            "attempts = 1.5",
-            "FILE:6:1: services.echo.attempts: found 1.5, right would be a whole number from 1 to 10000",
-        ),
-        (
-            "attempts = 99999999999999999999999",
-            "FILE:6:1: services.echo.attempts: found \"99999999999999999999999\", right would be a whole number from 1 to 10000",
-        ),
-        (
-            "budget = 1",
-            "FILE:6:1: services.echo.budget: found 1, right would be a table, [services.echo.budget]",
-        ),
-        (
-            "budget = { share = 20 }",
-            "FILE:6:12: services.echo.budget.share: found 20, right would be a share from 0 to 1, such as 0.2",
-        ),
-        (
-            "budget = { shares = 0.2 }",
-            "FILE:6:12: services.echo.budget.shares: found an unknown key, right would be `share`",
-        ),
-        (
-            "options = 3",
-            "FILE:6:1: services.echo.options: found no table, right would be a table",
-        ),
-        (
-            "zzzzzzzz = 3",
-            "FILE:6:1: services.echo.zzzzzzzz: found an unknown key, right would be one of: plugin, listen, nodes",
-        ),
-        (
-            "[services.echo.spawn]\ncommand = [\"{port}\"]",
-            "FILE:4:1: services.echo.nodes: found both `nodes` and `spawn`, right would be one of them",
-        ),
-        (
-            "[services.two]\nplugin = \"echo\"\nlisten = \"127.0.0.1:7\"\nnodes = [\"127.0.0.1:9\"]",
-            "FILE:8:1: services.two.listen: found \"127.0.0.1:7\", which is the address of the service `echo` too",
-        ),
-        (
-            "[services.\"a b\"]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
-            "FILE:6:11: services.a b: found the name \"a b\"",
-        ),
-        (
-            "[services.two]\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
-            "FILE:6:11: services.two.plugin: found nothing, right would be a plugin's name",
-        ),
-        (
-            "[services.two]\nplugin = 3\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
-            "FILE:7:1: services.two.plugin: found 3, right would be a plugin's name",
-        ),
-        (
-            "[services.two]\nplugin = \"\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\"]",
-            "FILE:7:1: services.two.plugin: found \"\"",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"",
-            "FILE:6:11: services.two.nodes: found nothing, right would be a list of addresses",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:9\",\n  \"127.0.0.1\"]",
-            "FILE:10:3: services.two.nodes.1: found \"127.0.0.1\", right would be an address and a port",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:0\"]",
-            "FILE:9:10: services.two.nodes.0: found \"127.0.0.1:0\", right would be an address and a port",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
-            "FILE:9:25: services.two.nodes.1: found \"127.0.0.1:1\" a second time",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [8]",
-            "FILE:9:10: services.two.nodes.0: found 8, right would be a text",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {}",
-            "FILE:9:1: services.two.spawn.command: found nothing, right would be a program",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {command = []}",
-            "FILE:9:10: services.two.spawn.command: found an empty list",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {command = [\"{prot}\"]}",
-            "FILE:9:21: services.two.spawn.command.0: found the placeholder {prot}, right would be one of {director}",
-        ),
-        (
-            "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {count = 99, command = [\"x\"]}",
-            "FILE:9:10: services.two.spawn.count: found 99, right would be a whole number from 1 to 26",
-        ),
-        (
-            "[admin]\nlisten = \"0.0.0.0:80\"",
-            "FILE:7:1: admin.listen: found \"0.0.0.0:80\", right would be the path of a unix socket, or a loopback address",
-        ),
-        ("[admin]\nlisten = 80", "FILE:7:1: admin.listen: found 80"),
-        (
-            "[plugins]\npath = \"/x\"",
-            "FILE:7:1: plugins.path: found \"/x\", right would be a list of directories",
-        ),
-        (
-            "[thread]",
-            "FILE:6:2: thread: found an unknown key, right would be `threads`",
-        ),
-        ("nodes = []", "FILE:6:1: no valid TOML: duplicate key"),
-        ("x = \"", "FILE:6:6: no valid TOML"),
-    ] {
+    for (added, wanted) in MISTAKES {
         let told = load(&format!(
             "{}{added}\n",
             LEAST.trim_start().to_owned() + "\n"
