@@ -14,6 +14,8 @@ use crate::server::{Append, Fatal, Identity};
 
 /// How often a peer hears from this server when there is nothing to say.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
+/// After this without a message nothing waits for a peer any more.
+const QUIET: Duration = Duration::from_millis(750);
 /// After this without a message a connection is given up.
 const SILENCE: Duration = Duration::from_secs(2);
 
@@ -194,6 +196,16 @@ impl Core {
         up.map(|(index, _)| index).collect()
     }
 
+    /// Those that have said something lately.
+    pub(super) fn peers_that_answer(&self, now: Now) -> Vec<usize> {
+        let mut peers = self.peers_in_reach();
+        peers.retain(|&index| {
+            let heard = self.peers.get(index).map(|peer| peer.heard);
+            heard.is_some_and(|heard| heard + QUIET > now.since_start)
+        });
+        peers
+    }
+
     /// Whether every member is in reach and has sent what this server lacked.
     pub(super) fn all_level(&self) -> bool {
         let mut others = self.peers.iter().filter(|peer| !peer.itself);
@@ -210,8 +222,12 @@ impl Core {
                 self.disconnect(now, index, "nothing heard for two seconds");
                 continue;
             }
+            let quiet = peer.heard + QUIET <= now.since_start;
             if peer.told_status + STATUS_EVERY <= now.since_start {
                 self.tell_status(now, index);
+            }
+            if quiet {
+                self.lose_in_rounds(now, index);
             }
             let due = self.peers.get(index).and_then(|peer| peer.next_ship);
             if due.is_some_and(|due| due <= now.since_start) {

@@ -132,7 +132,7 @@ impl Core {
         let mut lost = false;
         if behind && self.settings.rules.pull_first {
             let (deadline, round) =
-                held.unwrap_or_else(|| (now.since_start + READ_WAIT, self.pull(path)));
+                held.unwrap_or_else(|| (now.since_start + READ_WAIT, self.pull(now, path)));
             let ended = self.waits.ended(path, round);
             if ended.is_none() && deadline > now.since_start {
                 return Ok(Found::Wait(deadline, round));

@@ -1,6 +1,7 @@
 //! One generation of one stream at this server: its replica, its names, and how far what is known of it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::api::Place;
 use super::names::Names;
@@ -45,8 +46,9 @@ pub(super) struct Room {
     /// Positions of own entries that are not durable yet.
     pub(super) own_unsynced: VecDeque<usize>,
     pub(super) peers: Vec<AtPeer>,
-    /// What writers had seen and a second's wait did not bring.
+    /// What writers had seen and a second's wait did not bring, and when that was found last.
     pub(super) given_up: Cut,
+    pub(super) given_up_at: Duration,
     /// Directors that wrote here in this start.
     pub(super) writers: Vec<DirectorId>,
     /// Somebody waits for the stable cut to move.
@@ -71,6 +73,7 @@ impl Room {
             own_unsynced: VecDeque::new(),
             peers: (0..peers).map(|_| AtPeer::default()).collect(),
             given_up: Cut::default(),
+            given_up_at: Duration::ZERO,
             writers: Vec::new(),
             stable_wanted: false,
         }

@@ -166,18 +166,18 @@ impl Core {
     }
 
     /// Orders a pull of a stream from every member in reach; gives the round that will have it all.
-    pub(super) fn pull(&mut self, path: &StreamPath) -> u64 {
+    pub(super) fn pull(&mut self, now: Now, path: &StreamPath) -> u64 {
         let rounds = self.waits.rounds.entry(path.clone()).or_default();
         if rounds.nonce.is_some() {
             rounds.again = true;
             return rounds.number + 1;
         }
-        self.start_round(path)
+        self.start_round(now, path)
     }
 
-    fn start_round(&mut self, path: &StreamPath) -> u64 {
+    fn start_round(&mut self, now: Now, path: &StreamPath) -> u64 {
         self.counters.pulls += 1;
-        let asked = self.peers_in_reach();
+        let asked = self.peers_that_answer(now);
         let all = asked.len() == self.others();
         self.waits.last_nonce += 1;
         let nonce = self.waits.last_nonce;
@@ -234,7 +234,7 @@ impl Core {
             self.waits.nonces.remove(&nonce);
             self.recheck(now, path);
             if again {
-                self.start_round(path);
+                self.start_round(now, path);
                 self.recheck(now, path); // with no peer left it has ended already
             }
             self.waits.forget(path);

@@ -21,6 +21,9 @@ use crate::stream::ContentType;
 /// How long a write waits for its writer's cursor, and a create or delete for the peers.
 pub(super) const WRITE_WAIT: Duration = Duration::from_secs(1);
 
+/// After this, what was waited for in vain and no member has counts as lost, and is not told any more.
+const LOST_AFTER: Duration = Duration::from_secs(10);
+
 /// When a wait ends, and the round of pulls it waits for.
 type Held = Option<(Duration, u64)>;
 
@@ -172,7 +175,7 @@ impl Core {
     }
 
     fn held_or_pull(&mut self, now: Now, path: &StreamPath, held: Held) -> (Duration, u64) {
-        held.unwrap_or_else(|| (now.since_start + WRITE_WAIT, self.pull(path)))
+        held.unwrap_or_else(|| (now.since_start + WRITE_WAIT, self.pull(now, path)))
     }
 
     /// An earlier copy by request id, or by a name under which it had been acknowledged.
@@ -244,15 +247,20 @@ impl Core {
             .collect();
         let in_vain = |name: &Name| room.given_up.get(name.letter) >= name.index;
         let known_in_vain = ended.is_some() && missing.iter().all(in_vain);
-        if known_in_vain && ended == Some(true) {
-            // No member has it, nor has any director sent it again in a second: it is lost.
-            self.counters.gone += 1;
-            return Seen::Covered;
+        if known_in_vain {
+            let long_ago = room.given_up_at + LOST_AFTER <= now.since_start;
+            if ended == Some(true) && long_ago {
+                // No member has it, nor has any director sent it again: it is lost.
+                self.counters.gone += 1;
+                return Seen::Covered;
+            }
+            return Seen::Released;
         }
-        if known_in_vain || deadline <= now.since_start {
-            missing
-                .into_iter()
-                .for_each(|name| room.given_up.raise(name));
+        if deadline <= now.since_start {
+            for name in missing {
+                room.given_up.raise(name);
+            }
+            room.given_up_at = now.since_start;
             return Seen::Released;
         }
         Seen::Wait(deadline, round)

@@ -179,6 +179,16 @@ fn all_rules_kills_power_and_partitions() {
     clean("crashes", 0, seeds(40), &Plan::default());
 }
 
+/// What no acknowledgement was lost of is shown once by its names alone, without any key.
+#[test]
+fn names_alone_suffice_where_acknowledgements_came() {
+    let plan = Plan {
+        keys: false,
+        ..Plan::default()
+    };
+    clean("names alone", 40_000, seeds(30), &plan);
+}
+
 #[test]
 fn all_rules_two_down_and_directors_that_die() {
     let plan = Plan {

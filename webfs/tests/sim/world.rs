@@ -161,6 +161,9 @@ impl World {
             let producer = self.plan.directors_die || user == 0;
             self.users
                 .push(User::new(user, director, server, stable, producer));
+            if !self.plan.keys {
+                self.history.changed(user); // as if always just come to its director
+            }
             let after = self.rng.millis(600, 900);
             self.poll_in(user, after);
             if user < 3 {
