@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use director_sdk::{Exception, Failure, Kind, Resend};
-use hyper::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
 
 use crate::cursor::Cursor;
@@ -156,6 +156,8 @@ pub fn forwarded(headers: &HeaderMap) -> HeaderMap {
     strip_hop_by_hop(&mut headers);
     headers.remove(CONTENT_LENGTH);
     headers.remove(EXPECT);
+    // Bodies are looked into.
+    headers.remove(ACCEPT_ENCODING);
     headers.remove("stream-min-offset");
     let own: Vec<HeaderName> = headers
         .keys()

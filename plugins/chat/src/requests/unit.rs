@@ -115,6 +115,10 @@ impl Unit {
             Some(form) => Parts::of(form, data.as_bytes())?,
             None => guessed(&data, &entries)?,
         };
+        if !can_be_cut(&data, &entries, &parts) {
+            self.data = Some(data);
+            return Ok(0);
+        }
         let places = seen(&entries, &parts);
         let gone: usize = places.iter().map(ExactSizeIterator::len).sum();
         if places.is_empty() {
@@ -155,6 +159,21 @@ impl Unit {
     /// When it is none.
     pub fn next(&self) -> Result<Cursor, crate::cursor::BadCursor> {
         self.control.stream_next_offset.parse()
+    }
+}
+
+/// An event has LF for every CR and CRLF of a text, so that places by bytes are of no use after one of those.
+/// Whether there was one is seen only where the last entry is told, which then ends where the text does.
+fn can_be_cut(data: &str, entries: &[Entry], parts: &Parts<'_>) -> bool {
+    match parts {
+        Parts::Json(_) | Parts::Base64(_) => true,
+        Parts::Bytes(bytes) => {
+            let end = entries
+                .iter()
+                .filter_map(Entry::place)
+                .map(|place| place.end);
+            !data.contains('\n') || end.max() == Some(bytes.len())
+        }
     }
 }
 
@@ -227,6 +246,11 @@ mod tests {
         })
         .unwrap();
         assert_eq!(text.data.as_deref(), Some("y"));
+        // "x\r\n" came as "x\n": the places are those of what was written.
+        let mut lines = unit(Some("x\n"));
+        lines.control.webfs_entries[1].len = 2;
+        assert_eq!(lines.cut(Some(Form::Bytes), |_, _| vec![1..3]).unwrap(), 0);
+        assert_eq!(lines.data.as_deref(), Some("x\n"));
     }
 
     #[test]
