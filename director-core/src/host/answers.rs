@@ -108,7 +108,9 @@ impl Ticket {
             self.drop_link(request);
         }
         request.counts = (step.sent(), answered);
-        self.failed_at(request.node.as_deref(), exception, fit, answered)
+        // It died, though it may be back by now.
+        let died = step.why_cut() == Some(Why::Down);
+        self.failed_at(request.node.as_deref(), exception, fit, answered, died)
     }
 
     pub(super) fn failed_at(
@@ -117,11 +119,13 @@ impl Ticket {
         exception: Exception,
         fit: bool,
         answered: u64,
+        died: bool,
     ) -> Event {
-        let node_died = node.is_some_and(|node| match node.standing() {
-            Standing::Suspect | Standing::Down => true,
-            Standing::Up | Standing::Leaving => false,
-        });
+        let node_died = died
+            || node.is_some_and(|node| match node.standing() {
+                Standing::Suspect | Standing::Down => true,
+                Standing::Up | Standing::Leaving => false,
+            });
         let spread = node.map_or(Duration::ZERO, |node| self.inner().cluster.spread(node.id));
         Event::Failed(Failed {
             exception,

@@ -110,7 +110,7 @@ impl Meters {
             from = from.name,
             to = to.name,
             kind,
-            milliseconds = took.as_secs_f64() * 1e3,
+            milliseconds = (took.as_secs_f64() * 1e5).round() / 1e2,
             exception = %why,
             "switched"
         );

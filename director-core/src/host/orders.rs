@@ -68,7 +68,7 @@ impl Ticket {
         connected: io::Result<TcpStream>,
     ) -> Event {
         self.unwatch();
-        self.connect_cut.set(false);
+        let died = self.connect_cut.replace(false);
         request.doing = Doing::Nothing;
         let Some(node) = request.node.clone() else {
             return Event::NonePicked; // cannot be: a node was picked before it was connected to
@@ -90,7 +90,7 @@ impl Ticket {
                 request.flight = None;
                 let exception = unreachable(&node, &error);
                 self.trouble_at(&node, &exception, clock::now());
-                self.failed_at(Some(&node), exception, false, 0)
+                self.failed_at(Some(&node), exception, false, 0, died)
             }
         }
     }

@@ -253,7 +253,7 @@ fn log(inner: &Inner, session: u64, peer: SocketAddr, end: &SessionEnd) {
         %peer,
         end = end.outcome.as_str(),
         exception,
-        seconds = end.lasted.as_secs_f64(),
+        seconds = (end.lasted.as_secs_f64() * 1e3).round() / 1e3,
         requests = end.requests,
         switches = end.switches,
         received = end.received,

@@ -28,8 +28,11 @@ use super::tables::{self, Counted, Live};
 use super::timer::Timer;
 use super::waker::{Lent, ManyWakers, lend};
 
-/// A poll that takes longer is logged: it keeps every other session of its thread waiting.
+/// A poll that takes longer is counted and told for who debugs: it keeps every other session of its
+/// thread waiting. On a busy machine it may have waited itself.
 const SLOW: Duration = Duration::from_millis(20);
+/// One that takes longer still is told to everybody.
+const VERY_SLOW: Duration = Duration::from_millis(100);
 
 /// What a task is for, as logs name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -334,15 +337,19 @@ impl Driven {
 
     fn note_time(&self, took: Duration) {
         let inner = &self.task.inner;
-        if took > SLOW {
-            inner.meters.slow_polls.increment(1);
-            tracing::warn!(
-                service = inner.service,
-                session = self.task.session,
-                work = self.task.work.as_str(),
-                milliseconds = took.as_millis() as u64,
-                "a poll of the plugin was slow: every session of its thread waited"
-            );
+        if took <= SLOW {
+            return;
+        }
+        inner.meters.slow_polls.increment(1);
+        let service = inner.service.as_str();
+        let session = self.task.session;
+        let work = self.task.work.as_str();
+        let milliseconds = took.as_millis() as u64;
+        let words = "a poll of the plugin was slow: every session of its thread waited";
+        if took > VERY_SLOW {
+            tracing::warn!(service, session, work, milliseconds, "{words}");
+        } else {
+            tracing::debug!(service, session, work, milliseconds, "{words}");
         }
     }
 

@@ -122,7 +122,7 @@ impl Stage {
                 .map(|address| (address.to_string(), *address))
                 .collect(),
             budget_share: 0.2,
-            budget_per_second: 100,
+            budget_per_second: 10_000,
             health: crate::health::standing::HealthSettings::default(),
             panic_threshold: 0.5,
         }));
