@@ -402,3 +402,45 @@ fn the_status_shows_which_node_a_session_is_on() {
         assert!(crate::host::sessions().is_empty());
     });
 }
+
+#[test]
+fn a_link_that_rests_too_long_is_reset() {
+    play(|| async {
+        let (listeners, addresses) = nodes(1).await;
+        let timeouts = crate::host::Timeouts {
+            rest: std::time::Duration::from_millis(50),
+            ..crate::host::Timeouts::default()
+        };
+        let stage = Stage::with(&addresses, true, timeouts, echo).await;
+        let (mut client, session) = stage.client().await;
+        write(&mut client, b"one\n").await;
+        let mut node = accept(&listeners[0]).await;
+        line(&mut node).await;
+        write(&mut node, b"yes\n").await;
+        assert_eq!(line(&mut client).await, "yes\n");
+        assert_eq!(counts().resting_links, 1);
+        assert_eq!(rest(&mut node).await, (Vec::new(), false));
+        until("it is gone", || counts().resting_links == 0).await;
+        drop(client);
+        ended(session).await;
+    });
+}
+
+#[test]
+fn a_link_at_rest_goes_with_its_node() {
+    play(|| async {
+        let (listeners, addresses) = nodes(1).await;
+        let stage = Stage::new(&addresses, true, echo).await;
+        let (mut client, session) = stage.client().await;
+        write(&mut client, b"one\n").await;
+        let mut node = accept(&listeners[0]).await;
+        line(&mut node).await;
+        write(&mut node, b"yes\n").await;
+        assert_eq!(line(&mut client).await, "yes\n");
+        stage.declare_down(0);
+        assert_eq!(rest(&mut node).await, (Vec::new(), false));
+        assert_eq!(counts().resting_links, 0);
+        drop(client);
+        ended(session).await;
+    });
+}
