@@ -30,6 +30,8 @@ pub struct Write {
     pub uid: u64,
     seq: u64,
     request: String,
+    /// What its director and its user had seen when it was said.
+    min: Cut,
     pub acked: bool,
     was: Vec<Name>,
     /// The server, and its process, that acknowledged it last.
@@ -137,11 +139,14 @@ impl World {
         let seq = writer.seq;
         writer.seq += 1;
         let uid = self.history.said(user, seq, &reader.got);
-        let request = self.directors[writer.director].request();
+        let director = &mut self.directors[writer.director];
+        let mut min = director.largest.clone();
+        min.merge(&reader.cursor.cut);
         writer.outbox.push_back(Write {
             uid,
             seq,
-            request,
+            request: director.request(),
+            min,
             acked: false,
             was: Vec::new(),
             confirmed: None,
@@ -165,16 +170,15 @@ impl World {
         }
         let here = (server, self.hosts[server].epoch);
         let (was, outbox) = (self.plan.was, self.plan.outbox);
-        let User { writer, reader, .. } = &mut self.users[user];
+        let writer = &mut self.users[user].writer;
         let due = |write: &&Write| !write.acked || outbox && write.confirmed != Some(here);
         let Some(write) = writer.outbox.iter().find(due) else {
             return;
         };
-        let mut min = Cursor {
+        let min = Cursor {
             generation: 0,
-            cut: self.directors[writer.director].largest.clone(),
+            cut: write.min.clone(),
         };
-        min.cut.merge(&reader.cursor.cut);
         let producer = writer.producer.then(|| Producer {
             id: format!("p{user}").parse().unwrap(),
             epoch: 0,
