@@ -252,8 +252,15 @@ impl Memory {
                 .keys
                 .acknowledged(&write.request, as_.name, now, self.bounds.keys);
         }
+        if self.without.outbox {
+            return;
+        }
+        // It may have been kept under another name until now.
         let stable = state.stable.cut_of(as_.generation);
-        if self.without.outbox || stable.is_some_and(|stable| stable.covers(as_.name)) {
+        if stable.is_some_and(|stable| stable.covers(as_.name)) {
+            let gone = state.outbox.remove_one(write.number);
+            self.forget(&gone);
+            state.wake();
             return;
         }
         let keep = || lock(&self.store).keep(write.number, body);
@@ -297,7 +304,7 @@ impl Memory {
     /// No server takes a kept write again: it is given up.
     pub fn refused(&self, room: &Room, number: u64) {
         let mut state = room.state();
-        let gone = state.outbox.refused(number);
+        let gone = state.outbox.remove_one(number);
         self.forget(&gone);
         state.wake();
     }

@@ -122,8 +122,8 @@ impl Outbox {
         self.kept.drain(..).collect()
     }
 
-    /// Gives a write up: no server takes it again.
-    pub fn refused(&mut self, number: u64) -> Vec<Kept> {
+    /// Forgets one write: it is known to be stable, or no server takes it again.
+    pub fn remove_one(&mut self, number: u64) -> Vec<Kept> {
         self.remove(|kept| kept.write.number == number)
     }
 

@@ -171,3 +171,26 @@ fn a_turn_given_up_while_waiting_is_nobodys_loss() {
     drop(third);
     assert!(room.state().turns.is_empty());
 }
+
+#[test]
+fn sent_again_and_answered_with_a_name_that_is_stable_leaves_the_outbox() {
+    let memory = memory(Without::default());
+    let room = room(&memory, "rooms/x");
+    let write = acknowledge(&memory, &room, "a.1", "a/1");
+    memory.failed(1);
+    memory.told(
+        &room,
+        None,
+        Some(&"0000000000000007_g0-b.7".parse().unwrap()),
+    );
+    // The server has it under a name that was never told here: its acknowledgement was lost.
+    let as_ = Acknowledged {
+        name: "b.5".parse().unwrap(),
+        home: "b/1".parse().unwrap(),
+        stamp: memory.stamp(),
+        generation: 0,
+    };
+    memory.acknowledged(&room, &write, &Bytes::from_static(b"body"), as_, NOW);
+    assert!(matches!(memory.before(&room, u64::MAX), Before::Nothing));
+    assert_eq!(writes(&memory), 0);
+}

@@ -47,6 +47,9 @@ impl Request<Plain> for Again {
     }
 }
 
+/// How often one write is sent to one node at a time: each time another server may have failed meanwhile.
+const SAME: u32 = 4;
+
 /// Sends again, in order, what is in doubt and was written before the write with the number `below`.
 ///
 /// # Errors
@@ -58,11 +61,23 @@ pub async fn settle(
     link: &mut Link,
     director: &Director,
 ) -> Result<(), Failure> {
+    let (mut last, mut times) = (0, 0);
     loop {
         match shared.memory.before(room, below) {
             Before::Nothing => return Ok(()),
             Before::Wait(ended) => somebody_else(ended, link).await?,
-            Before::Send(claim) => send(shared, room, &claim, link, director).await?,
+            Before::Send(claim) => {
+                let number = claim.again.write.number;
+                times = if number == last { times + 1 } else { 1 };
+                last = number;
+                if times > SAME {
+                    return Err(garbled(format!(
+                        "it takes {} again and again, and it stays in doubt",
+                        claim.again.write.request
+                    )));
+                }
+                send(shared, room, &claim, link, director).await?;
+            }
         }
     }
 }
