@@ -131,7 +131,9 @@ impl Core {
         self.counters.fetched_back += 1;
     }
 
-    pub(super) fn waits_to_join_for(&self) -> String {
+    /// For whom a start waits, for people to read.
+    #[must_use]
+    pub fn waits_to_join_for(&self) -> String {
         if self.joining.chosen.is_some() {
             return "its disk".to_owned();
         }

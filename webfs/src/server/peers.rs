@@ -294,7 +294,7 @@ async fn dial<'a>(
     Ok(link::run(engine, io, Some(peer)))
 }
 
-/// A receiver that says when the server stops, for connections.
-pub(super) async fn until(mut stopped: watch::Receiver<bool>) {
-    let _stopped_or_gone = stopped.wait_for(|&stopped| stopped).await;
+/// Waits until a switch is on, or gone with its server.
+pub(super) async fn until(mut switch: watch::Receiver<bool>) {
+    let _on_or_gone = switch.wait_for(|&on| on).await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::disk::{Order, Store, Writer, tell};
 use super::engine::Engine;
@@ -21,6 +21,9 @@ use crate::log::{Log, Options, identity};
 const MAX_MEMBERS: usize = 16;
 /// The most bytes of entries on their way to the disk.
 const MAX_UNSYNCED: u64 = 8 << 20;
+
+/// How often a server that has not joined says so.
+const TELL_JOINING: Duration = Duration::from_secs(2);
 
 /// Keeps a server's tasks; whoever starts a server holds it. Dropped, they end without being waited for.
 pub struct Owner {
@@ -84,6 +87,7 @@ pub(super) async fn start_on<D: Disk>(
     engine.with(|state, now| state.core.start(now, recovered));
     let mut tasks = JoinSet::new();
     tasks.spawn(keep_time(Arc::clone(&engine)));
+    tasks.spawn(tell_joining(Arc::clone(&engine)));
     for peer in 0..count {
         tasks.spawn(peers::keep(Arc::clone(&engine), PeerIndex(peer)));
     }
@@ -206,6 +210,28 @@ async fn keep_time(engine: Arc<Engine>) {
                 state.core.tick(now);
             }),
             () = engine.timer.notified() => {}
+            () = &mut stopped => return,
+        }
+    }
+}
+
+/// Says in the log when the server has joined, and for whom it waits until then.
+async fn tell_joining(engine: Arc<Engine>) {
+    let stopped = peers::until(engine.stopped());
+    let joined = peers::until(engine.has_joined());
+    tokio::pin!(stopped, joined);
+    loop {
+        tokio::select! {
+            () = &mut joined => {
+                if let Some(identity) = engine.with(|state, _| state.core.identity()) {
+                    tracing::info!(%identity, "joined");
+                }
+                return;
+            }
+            () = sleep(TELL_JOINING) => {
+                let waiting_for = engine.with(|state, _| state.core.waits_to_join_for());
+                tracing::warn!(waiting_for, "not joined yet");
+            }
             () = &mut stopped => return,
         }
     }
