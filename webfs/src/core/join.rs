@@ -42,26 +42,32 @@ impl Joining {
 }
 
 impl Core {
-    /// An entry of the log, in the log's order; before [`Core::start`]. One that no longer fits, behind
-    /// a damaged part, is kept aside and logged again later.
+    /// An entry of the log, in the log's order; before [`Core::start`].
     pub fn recovered(&mut self, entry: Entry, place: Place) {
         let at = self.room_at(&entry.path, entry.generation);
         let fit = self
             .rooms
             .get(at)
             .map(|room| room.replica.fits(entry.name, entry.before));
-        match fit {
-            Some(Fit::Next) => {
-                self.apply(at, entry, From::Disk(place));
-                self.evict();
-            }
-            Some(Fit::Known) | Some(Fit::Gap) | None => {
-                self.logged += 1;
-                self.synced += 1;
-                if fit == Some(Fit::Gap) {
-                    self.orphans.push(entry);
-                }
-            }
+        if fit == Some(Fit::Next) {
+            self.apply(at, entry, From::Disk(place));
+            self.evict();
+        } else {
+            self.recovered_aside(entry);
+        }
+    }
+
+    /// An entry that stands in the log behind something that cannot be read any more; after all others.
+    /// What is missing may be its cause, so it is kept aside: the peers are asked first, and what they do
+    /// not have is logged again.
+    pub fn recovered_aside(&mut self, entry: Entry) {
+        let at = self.room_at(&entry.path, entry.generation);
+        self.note_lineage(&entry);
+        self.logged += 1;
+        self.synced += 1;
+        let room = self.rooms.get(at);
+        if room.is_some_and(|room| room.replica.find(entry.name).is_none()) {
+            self.orphans.push(entry);
         }
     }
 
@@ -165,13 +171,14 @@ impl Core {
                     peer.tried || waited >= ASK_FOR
                 }
         });
-        if asked && (!self.is_fresh() || self.may_begin_afresh()) {
+        let needs_others = self.is_fresh() || self.joining.recovered.damaged;
+        if asked && (!needs_others || self.may_begin_afresh()) {
             self.choose();
         }
     }
 
     /// An empty disk does not know which letters it had: a member that has joined before knows, or
-    /// all of them say that the whole group is new.
+    /// all of them say that the whole group is new. A damaged one asks for what it cannot read any more.
     fn may_begin_afresh(&self) -> bool {
         let mut others = self.peers.iter().filter(|peer| !peer.itself);
         self.settings.alone

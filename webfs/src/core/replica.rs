@@ -243,7 +243,8 @@ impl Replica {
     pub(super) fn position(&self, cut: &Cut) -> usize {
         let first = |(letter, origin): &(Letter, Origin)| {
             let seen = cut.get(*letter);
-            if origin.last <= seen || self.is_dead_for(cut, letter.name(seen + 1)) {
+            let unseen = origin.first.max(seen + 1);
+            if origin.last <= seen || self.is_dead_for(cut, letter.name(unseen)) {
                 return None;
             }
             let at = origin
@@ -294,21 +295,44 @@ impl Replica {
     /// little further goes too when `covered` says of each name there that the cut covers it by another.
     pub(super) fn fold(&self, cut: &mut Cut, covered: impl Fn(&Cut, Name) -> bool) {
         /// So far is looked.
-        const LITTLE: u64 = 64;
+        const LITTLE: usize = 64;
         if !self.succession {
             return;
         }
-        for (letter, origin) in &self.origins {
-            if let Some(name) = origin.succeeds
-                && cut.get(*letter) >= origin.first
+        for pair in self.origins.windows(2) {
+            let [(letter, origin), (next, new)] = pair else {
+                continue;
+            };
+            let seen = cut.get(*letter);
+            if letter.id != next.id || seen == 0 || cut.get(*next) < new.first {
+                continue;
+            }
+            let after = origin
+                .positions
+                .partition_point(|&p| self.index_at(p) <= new.began_after);
+            let held = origin.positions.get(after..).unwrap_or_default().iter();
+            let held = held
+                .map(|&p| self.index_at(p))
+                .take_while(|&index| index <= seen);
+            let from = origin.last.max(new.began_after) + 1;
+            let all: Vec<u64> = held.chain(from..=seen).take(LITTLE + 1).collect();
+            if all.len() <= LITTLE
+                && all.iter().all(|&index| covered(cut, letter.name(index)))
+                && self.is_said_without(cut, *letter)
             {
-                let far = cut.get(name.letter);
-                let beyond = |index| covered(cut, name.letter.name(index));
-                if far <= name.index + LITTLE && (name.index + 1..=far).all(beyond) {
-                    cut.fold(name.letter);
-                }
+                cut.fold(*letter);
             }
         }
+    }
+
+    /// Whether a cut says the same of the other letters without one.
+    fn is_said_without(&self, cut: &Cut, letter: Letter) -> bool {
+        let (mut with, mut without) = (cut.clone(), cut.clone());
+        without.fold(letter);
+        self.expand(&mut with);
+        self.expand(&mut without);
+        let same = |name: Name| name.letter == letter || without.get(name.letter) >= name.index;
+        with.names().all(same)
     }
 
     fn predecessor(&self, letter: Letter, before: u64) -> Option<Name> {

@@ -35,7 +35,7 @@ pub struct Core {
     /// Entries with payloads in memory, oldest first: stream and position; and their bytes.
     pub(super) in_memory: VecDeque<(usize, usize)>,
     pub(super) in_memory_bytes: usize,
-    /// Entries of the disk that something is missing before.
+    /// Entries of the disk behind something that is missing.
     pub(super) orphans: Vec<Entry>,
     /// Answers that wait for a sequence to be durable.
     pub(super) acks: BTreeMap<u64, Vec<Ack>>,
@@ -306,7 +306,7 @@ impl Core {
         self.outputs.push(Output::Fatal(Fatal::Broken(what)));
     }
 
-    fn note_lineage(&mut self, entry: &Entry) {
+    pub(super) fn note_lineage(&mut self, entry: &Entry) {
         let name = entry.name;
         let lineage = self.lineage(name.letter);
         lineage.top = lineage.top.max(name.index);

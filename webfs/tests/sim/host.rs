@@ -1,6 +1,6 @@
 //! A server on its simulated disk.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use webfs::core::{Core, Payload, Place, Recovered, Settings};
@@ -20,6 +20,8 @@ pub enum Fault {
     Lying,
     /// The disk is gone.
     Disk,
+    /// An entry in the middle of the log cannot be read any more.
+    Damage,
 }
 
 pub struct Host {
@@ -28,6 +30,9 @@ pub struct Host {
     /// Rises with every start, so that what an earlier process began does not reach a later one.
     pub epoch: u64,
     pub log: Vec<Entry>,
+    /// Places of the log behind damage.
+    aside: BTreeSet<usize>,
+    damaged: bool,
     pub synced: usize,
     pub identity: Option<Identity>,
     pub syncing: bool,
@@ -41,6 +46,8 @@ impl Host {
             core: None,
             epoch: 0,
             log: Vec::new(),
+            aside: BTreeSet::new(),
+            damaged: false,
             synced: 0,
             identity: None,
             syncing: false,
@@ -61,8 +68,13 @@ impl Host {
         self.epoch += 1;
         self.settings.session = session;
         let mut core = Core::new(self.settings.clone());
-        for (place, entry) in self.log.iter().enumerate() {
-            core.recovered(entry.clone(), Place(place as u64 + 1));
+        for (at, entry) in self.log.iter().enumerate() {
+            if !self.aside.contains(&at) {
+                core.recovered(entry.clone(), Place(at as u64 + 1));
+            }
+        }
+        for &at in &self.aside {
+            core.recovered_aside(self.log[at].clone());
         }
         self.synced = self.log.len();
         self.syncing = false;
@@ -70,7 +82,7 @@ impl Host {
         self.core = Some(core);
         Recovered {
             identity: self.identity,
-            damaged: false,
+            damaged: std::mem::take(&mut self.damaged),
         }
     }
 
@@ -78,11 +90,12 @@ impl Host {
         self.core = None;
         self.epoch += 1;
         match fault {
-            Fault::Kill => {}
+            Fault::Kill | Fault::Damage => {}
             Fault::Power => self.cut_log(self.synced, rng),
             Fault::Lying => self.cut_log(self.synced.saturating_sub(4), rng),
             Fault::Disk => {
                 self.log.clear();
+                self.aside.clear();
                 self.identity = None;
             }
         }
@@ -95,9 +108,22 @@ impl Host {
         entries.map(|entry| uid_of(&entry.payload)).collect()
     }
 
+    /// An entry cannot be read any more.
+    pub fn damage(&mut self, at: usize) {
+        self.log.remove(at);
+        let moved = self
+            .aside
+            .iter()
+            .map(|&other| other - usize::from(other > at));
+        self.aside = moved.chain(at..self.log.len()).collect();
+        self.damaged = true;
+        self.synced = self.log.len();
+    }
+
     fn cut_log(&mut self, from: usize, rng: &mut Rng) {
         let kept = from + rng.below(self.log.len() - from + 1);
         self.log.truncate(kept);
+        self.aside.split_off(&kept);
     }
 
     pub fn load(&self, payload: &Payload) -> u64 {

@@ -78,7 +78,7 @@ fn judge(world: &mut World) {
                 .history
                 .bad("shown twice", || format!("to a new reader at host {host}"));
         }
-        tails.insert(tail);
+        tails.insert(tail.split('_').next().map(ToOwned::to_owned));
         if there.as_ref().is_some_and(|other| *other != set) {
             world
                 .history
@@ -206,7 +206,7 @@ fn all_rules_two_down_and_directors_that_die() {
 #[test]
 fn all_rules_and_lost_disks() {
     let plan = Plan {
-        faults: &[Fault::Kill, Fault::Power, Fault::Disk],
+        faults: &[Fault::Kill, Fault::Power, Fault::Disk, Fault::Damage],
         ..Plan::default()
     };
     clean("lost disks", 20_000, seeds(30), &plan);

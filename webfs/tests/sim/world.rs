@@ -537,6 +537,9 @@ impl World {
             .note(|| format!("{:?} host {host}: {fault:?}", self.now));
         let Self { hosts, rng, .. } = self;
         hosts[host].fail(fault, rng);
+        if fault == Fault::Damage {
+            self.damage(host);
+        }
         for link in 0..self.links.len() {
             if self.links[link].ends.contains(&host) {
                 self.break_link(link);
@@ -555,6 +558,26 @@ impl World {
         }
         let after = self.rng.millis(50, 3000);
         self.at(after, Event::Restart(host));
+    }
+
+    /// Something in the middle of a log cannot be read any more; not what is nowhere else.
+    fn damage(&mut self, host: usize) {
+        if self.hosts[host].log.is_empty() || self.hosts[host].identity.is_none() {
+            return;
+        }
+        let at = self.rng.below(self.hosts[host].log.len());
+        let uid = crate::host::uid_of(&self.hosts[host].log[at].payload);
+        let name = self.hosts[host].log[at].name;
+        let elsewhere = self.hosts.iter().enumerate().any(|(other, at)| {
+            let durable = &at.log[..at.synced];
+            other != host && durable.iter().any(|entry| entry.name == name)
+        });
+        let kept = self.users.iter().any(|user| user.writer.keeps(uid));
+        if elsewhere || kept && self.plan.outbox {
+            self.history
+                .note(|| format!("host {host} cannot read {uid} as {name}"));
+            self.hosts[host].damage(at);
+        }
     }
 
     /// A disk is lost only when what was acknowledged and no director keeps is on another one too.
