@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -215,13 +215,14 @@ impl<D: Disk> Writer<D> {
                 None => break,
             }
         }
+        let begun = Instant::now();
         let places = self.log.write(&entries)?;
         if self.durability == Durability::Disk {
             self.log.sync()?;
         }
         self.logged += entries.len() as u64;
         let up_to = self.logged;
-        engine.caught_up(weight);
+        engine.caught_up(entries.len(), weight, begun.elapsed());
         engine.with(|state, now| state.core.durable(now, up_to, &places));
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! disk thread's queue, messages into the queues of the peers' connections, answers to whoever waits.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,9 +30,18 @@ pub(super) struct Engine {
     unsynced: AtomicUsize,
     most_unsynced: usize,
     synced: Notify,
+    written: Written,
     fatal: watch::Sender<Option<Fatal>>,
     stopping: watch::Sender<bool>,
     joined: watch::Sender<bool>,
+}
+
+/// What the disk thread has done, for `/metrics`.
+#[derive(Default)]
+struct Written {
+    batches: AtomicU64,
+    entries: AtomicU64,
+    microseconds: AtomicU64,
 }
 
 /// What is under the lock.
@@ -85,6 +94,7 @@ impl Engine {
             unsynced: AtomicUsize::new(0),
             most_unsynced,
             synced: Notify::new(),
+            written: Written::default(),
             fatal: watch::Sender::new(None),
             stopping: watch::Sender::new(false),
             joined: watch::Sender::new(false),
@@ -297,10 +307,33 @@ impl Engine {
         }
     }
 
-    /// The disk thread has made entries of this weight durable.
-    pub(super) fn caught_up(&self, weight: usize) {
+    /// The disk thread has made a batch durable: entries, their weight, and how long it took.
+    pub(super) fn caught_up(&self, entries: usize, weight: usize, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.written.batches.fetch_add(1, Ordering::Relaxed);
+        self.written
+            .entries
+            .fetch_add(entries as u64, Ordering::Relaxed);
+        self.written.microseconds.fetch_add(took, Ordering::Relaxed);
         self.unsynced.fetch_sub(weight, Ordering::Relaxed);
         self.synced.notify_waiters();
+    }
+
+    /// Counters of the rules, the disk and the queues.
+    pub(super) fn counters(&self) -> Vec<(&'static str, u64)> {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let unsynced = self.unsynced.load(Ordering::Relaxed) as u64;
+        let mut counters = self.with(|state, _| state.core.counters());
+        counters.extend([
+            ("webfs_log_batches_total", of(&self.written.batches)),
+            ("webfs_log_entries_total", of(&self.written.entries)),
+            (
+                "webfs_log_commit_microseconds_total",
+                of(&self.written.microseconds),
+            ),
+            ("webfs_log_bytes_waiting", unsynced),
+        ]);
+        counters
     }
 
     /// When the rules want to be called, as time since the start; the timer task sleeps until then.

@@ -219,7 +219,7 @@ impl Server {
     /// Counters for `/metrics`: name and value.
     #[must_use]
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        self.engine.with(|state, _| state.core.counters())
+        self.engine.counters()
     }
 
     /// Serves one peer on a connection upgraded to [`crate::PEER_PROTOCOL`]; returns when it ends. The

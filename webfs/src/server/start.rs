@@ -250,8 +250,11 @@ impl Owner {
                         None => std::future::pending().await,
                     }
                 }
-                Some(Err(error)) = self.tasks.join_next() => {
-                    self.engine.fail(Fatal::Broken(format!("a task of the server: {error}")));
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended {
+                        let why = format!("a task of the server: {error}");
+                        self.engine.fail(Fatal::Broken(why));
+                    }
                 }
             }
         }

@@ -262,6 +262,14 @@ async fn live_reads_are_woken_and_end_with_the_server() {
         .unwrap();
     assert_eq!(slice.entries.len(), 1);
     assert_eq!(follower.state().next, slice.next);
+    let counters = server.counters();
+    for one in ["webfs_log_entries_total", "webfs_log_batches_total"] {
+        assert!(counters.contains(&(one, 1)), "{counters:?}");
+    }
+    assert!(
+        counters.contains(&("webfs_log_bytes_waiting", 0)),
+        "{counters:?}"
+    );
     let waiting = tokio::spawn(async move { follower.next(ReadLimits::default()).await });
     owner.stop(SOON).await;
     let ended = timeout(SOON, waiting).await.unwrap().unwrap();
