@@ -110,8 +110,7 @@ impl Cut {
         self.0
             .iter()
             .filter(|(letter, _)| !self.supersedes(*letter))
-            .map(|&(_, index)| index)
-            .sum()
+            .fold(0, |sum, &(_, index)| index.saturating_add(sum))
     }
 
     fn find(&self, letter: Letter) -> Result<usize, usize> {
@@ -137,6 +136,24 @@ impl Cursor {
             std::cmp::Ordering::Equal => self.cut.merge(&other.cut),
             std::cmp::Ordering::Greater => self.clone_from(other),
         }
+    }
+
+    /// Whether servers take its token: neither it nor its sum is too long.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        let mut all = self.cut.names();
+        let all = all.try_fold(0u64, |sum, name| sum.checked_add(name.index));
+        all.is_some_and(|all| all <= MAX_SUM) && self.to_string().len() <= MAX_TOKEN
+    }
+
+    /// What of it lies beyond another: what a server added to a cursor that it was asked with.
+    #[must_use]
+    pub fn beyond(&self, asked: &Self) -> Self {
+        let mut beyond = self.clone();
+        if asked.generation == self.generation {
+            beyond.cut.retain(|name| !asked.cut.covers(name));
+        }
+        beyond
     }
 
     /// The cut, when the cursor is of this generation.
@@ -296,6 +313,19 @@ mod tests {
             for name in probe {
                 prop_assert_eq!(both.covers(name), one.covers(name) || other.covers(name));
             }
+        }
+
+        #[test]
+        fn what_is_beyond_merges_to_the_whole(one in names(), other in names()) {
+            let cursor = |names: Vec<Name>| Cursor { generation: 1, cut: names.into_iter().collect() };
+            let asked = cursor(one);
+            let mut answered = asked.clone();
+            answered.merge(&cursor(other));
+            let beyond = answered.beyond(&asked);
+            prop_assert!(beyond.cut.names().all(|name| !asked.cut.covers(name)));
+            let mut both = asked;
+            both.merge(&beyond);
+            prop_assert_eq!(both, answered);
         }
 
         #[test]

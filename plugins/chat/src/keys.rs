@@ -38,6 +38,8 @@ struct Known {
     names: Vec<Name>,
     /// The number of the key's last place in the order.
     nth: u64,
+    /// When it took that place.
+    at: Duration,
 }
 
 /// The keys of one stream.
@@ -59,7 +61,7 @@ impl Keys {
 
     /// A write was acknowledged under a name.
     pub fn acknowledged(&mut self, request: &str, name: Name, now: Duration, bounds: Bounds) {
-        self.learn(Key::Request(request.into()), &[name], now);
+        self.learn(Key::Request(request.into()), &[name], now, bounds);
         self.forget(now, bounds);
     }
 
@@ -97,7 +99,7 @@ impl Keys {
                 here.extend_from_slice(&names);
             }
             for key in keys {
-                self.learn(key, &names, now);
+                self.learn(key, &names, now, bounds);
             }
         }
         self.forget(now, bounds);
@@ -121,13 +123,24 @@ impl Keys {
         self.known.is_empty()
     }
 
-    fn learn(&mut self, key: Key, names: &[Name], now: Duration) {
-        let known = self.known.entry(key.clone()).or_default();
-        known.nth = self.next;
-        for name in names {
-            if !known.names.contains(name) && known.names.len() < MAX_NAMES {
-                known.names.push(*name);
+    fn learn(&mut self, key: Key, names: &[Name], now: Duration, bounds: Bounds) {
+        // Every reader of a stream passes here with the same entries: a key that has a fresh place needs
+        // no other, or the readers' number would shorten the memory.
+        let oldest_fresh = self.next.saturating_sub(bounds.keys as u64 / 2);
+        if let Some(known) = self.known.get_mut(&key) {
+            known.add(names);
+            if known.nth >= oldest_fresh && now.saturating_sub(known.at) <= bounds.age / 8 {
+                return;
             }
+            (known.nth, known.at) = (self.next, now);
+        } else {
+            let mut known = Known {
+                names: Vec::new(),
+                nth: self.next,
+                at: now,
+            };
+            known.add(names);
+            self.known.insert(key.clone(), known);
         }
         self.order.push_back((self.next, now, key));
         self.next += 1;
@@ -136,13 +149,26 @@ impl Keys {
     /// Drops what is too old or too much.
     pub fn forget(&mut self, now: Duration, bounds: Bounds) {
         while let Some((nth, at, key)) = self.order.front() {
-            if self.order.len() <= bounds.keys && now.saturating_sub(*at) <= bounds.age {
+            let last = self.known.get(key).is_some_and(|known| known.nth == *nth);
+            let spare = self.known.len() <= bounds.keys && now.saturating_sub(*at) <= bounds.age;
+            // A key's earlier places are of no use.
+            if last && spare {
                 break;
             }
-            if self.known.get(key).is_some_and(|known| known.nth == *nth) {
+            if last {
                 self.known.remove(key);
             }
             self.order.pop_front();
+        }
+    }
+}
+
+impl Known {
+    fn add(&mut self, names: &[Name]) {
+        for name in names {
+            if !self.names.contains(name) && self.names.len() < MAX_NAMES {
+                self.names.push(*name);
+            }
         }
     }
 }
@@ -276,6 +302,27 @@ mod tests {
         assert_eq!(keys.len(), 2);
         keys.clear();
         assert!(keys.is_empty());
+    }
+
+    #[test]
+    fn many_readers_of_one_entry_do_not_shorten_the_memory() {
+        let mut keys = Keys::default();
+        let bounds = Bounds {
+            keys: 100,
+            ..BOUNDS
+        };
+        let parts = Parts::of(Form::Json, b"[1]").unwrap();
+        for n in 1..60 {
+            let entry = entry(&format!("a.{n}"), 0, Some(&format!("d.{n}")), Some(n));
+            for _reader in 0..300 {
+                let some = std::slice::from_ref(&entry);
+                keys.seen_before(&Cut::default(), some, &parts, Duration::ZERO, bounds);
+            }
+        }
+        // Two keys an entry: the last fifty.
+        assert!(!keys.names("d.11").is_empty());
+        assert!(keys.names("d.9").is_empty());
+        assert!(keys.order.len() <= 200, "{}", keys.order.len());
     }
 
     #[test]

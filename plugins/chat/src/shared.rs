@@ -115,30 +115,35 @@ impl Shared {
         Ok(headers)
     }
 
-    /// One exchange with a node about a stream; what the answer tells is taken in.
+    /// One exchange with a node, about a stream or not; what the answer tells is taken in. `asked` is the
+    /// cursor that the request came with.
     ///
     /// # Errors
     /// As the stream's; [`Kind::Garbled`] when the answer is no good HTTP, or tells nonsense.
     pub async fn exchange(
         &self,
         link: &mut Link,
-        room: Option<&Room>,
+        about: Option<(&Room, Option<&Cursor>)>,
         ask: &Ask<'_>,
     ) -> Result<(Answer, Told), Failure> {
         let answer = link::whole(&mut link.stream, ask, self.options.max_answer).await?;
-        let told = Told::by(&answer.headers)?;
-        self.heard(link.node, room, &told);
+        let mut told = Told::by(&answer.headers)?;
+        if !answer.status.is_success() {
+            // Of an error it may be what was asked with.
+            told.next = None;
+        }
+        self.heard(link.node, about, &told);
         Ok((answer, told))
     }
 
     /// Takes in what an answer tells.
-    pub fn heard(&self, node: u32, room: Option<&Room>, told: &Told) {
+    pub fn heard(&self, node: u32, about: Option<(&Room, Option<&Cursor>)>, told: &Told) {
         if let Some(server) = told.server {
             self.memory.seen(node, server);
         }
-        if let Some(room) = room {
-            self.memory
-                .told(room, told.next.as_ref(), told.stable.as_ref());
+        if let Some((room, asked)) = about {
+            let (next, stable) = (told.next.as_ref(), told.stable.as_ref());
+            self.memory.told(room, asked, next, stable);
         }
     }
 

@@ -96,8 +96,8 @@ async fn answer(shared: &Arc<Shared>, director: &Director, request: Request<Inco
         Some(Err(error)) => return reply::error(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     let room = stream.map(|path| shared.memory.room(&path, director.now()));
-    let min = match brought(&head.headers) {
-        Ok(min) => min,
+    let own = match brought(&head.headers) {
+        Ok(own) => own,
         Err(text) => return reply::error(StatusCode::BAD_REQUEST, &text),
     };
     let target = target.as_str().to_owned();
@@ -106,13 +106,15 @@ async fn answer(shared: &Arc<Shared>, director: &Director, request: Request<Inco
     };
     let query = Query::of(&target);
     // What a client brings it has seen somewhere, perhaps through another director.
-    for cursor in [min, query.cursor()].into_iter().flatten() {
-        shared.memory.offered(&room, &cursor);
+    for cursor in [&own, &query.cursor()].into_iter().flatten() {
+        shared.memory.offered(&room, cursor);
     }
     let writes = head.method == Method::POST;
+    let min = shared.memory.min(&room, writes, own.as_ref());
     let call = Call {
         shared: Arc::clone(shared),
-        min: shared.memory.min(&room, writes),
+        asked: asked(min.as_ref(), query.cursor()),
+        min,
         room,
         target,
         headers,
@@ -138,6 +140,11 @@ async fn answer(shared: &Arc<Shared>, director: &Director, request: Request<Inco
     }
 }
 
+/// A target without its query.
+fn path(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
 /// Whether a stream's path takes this method by a request of its own.
 fn may_change(method: &Method) -> bool {
     [
@@ -159,6 +166,17 @@ fn brought(headers: &HeaderMap) -> Result<Option<Cursor>, String> {
     text.parse()
         .map(Some)
         .map_err(|error| format!("Stream-Min-Offset: {error}"))
+}
+
+/// What an answer may merely echo: the offset asked from, and `Stream-Min-Offset`.
+fn asked(min: Option<&Cursor>, offset: Option<Cursor>) -> Option<Cursor> {
+    let Some(mut asked) = offset else {
+        return min.cloned();
+    };
+    if let Some(min) = min.filter(|min| min.generation == asked.generation) {
+        asked.cut.merge(&min.cut);
+    }
+    Some(asked)
 }
 
 /// A client's body, whole.
@@ -269,7 +287,8 @@ async fn append(call: Call, body: Bytes, director: &Director) -> Reply {
     let number = memory.number();
     let write = Arc::new(Write {
         number,
-        target: call.target.clone(),
+        // Sent again, it needs no query: kept, that might be long.
+        target: path(&call.target).to_owned(),
         request: call.shared.request(number),
         min: call.min.clone(),
         headers: kept(&call.headers),
@@ -293,8 +312,7 @@ async fn append(call: Call, body: Bytes, director: &Director) -> Reply {
 async fn head_of(call: Call, director: &Director) -> Reply {
     let request = Forward {
         shared: call.shared,
-        room: Some(call.room),
-        min: call.min,
+        about: Some((call.room, call.min)),
         method: Method::HEAD,
         target: call.target,
         headers: call.headers,
@@ -311,8 +329,7 @@ async fn forward(
     target: String,
     headers: HeaderMap,
 ) -> Reply {
-    let path = target.split('?').next().unwrap_or_default();
-    if NOT_FOR_CLIENTS.contains(&path) {
+    if NOT_FOR_CLIENTS.contains(&path(&target)) {
         return reply::error(StatusCode::NOT_FOUND, "this is for servers and directors");
     }
     if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&method) {
@@ -326,8 +343,7 @@ async fn forward(
     }
     let request = Forward {
         shared: Arc::clone(shared),
-        room: None,
-        min: None,
+        about: None,
         method,
         target,
         headers,

@@ -139,17 +139,19 @@ impl Memory {
         room
     }
 
-    /// `Stream-Min-Offset` of a request about to be made.
+    /// `Stream-Min-Offset` of a request about to be made, with what it brings itself.
     #[must_use]
-    pub fn min(&self, room: &Room, writes: bool) -> Option<Cursor> {
+    pub fn min(&self, room: &Room, writes: bool, own: Option<&Cursor>) -> Option<Cursor> {
         (!self.without.min_offset)
-            .then(|| room.state().min(writes))
+            .then(|| room.state().min(writes, own))
             .flatten()
     }
 
     /// A client brought a cursor: it has seen that much, perhaps through another director.
     pub fn offered(&self, room: &Room, cursor: &Cursor) {
-        room.state().offered(cursor);
+        let mut state = room.state();
+        let servers = lock(&self.servers);
+        state.offered(cursor, |letter| servers.knows(letter));
     }
 
     /// To be kept with a write when it is sent.
@@ -171,20 +173,32 @@ impl Memory {
         }
     }
 
-    /// An answer about a stream told its tail, and what is stable of it.
-    pub fn told(&self, room: &Room, next: Option<&Cursor>, stable: Option<&Cursor>) {
+    /// An answer about a stream told its tail, and what is stable of it. `asked` is the cursor that the
+    /// request came with: a server merges it into its answer, so that part of it is no news, and may be
+    /// a client's invention.
+    pub fn told(
+        &self,
+        room: &Room,
+        asked: Option<&Cursor>,
+        next: Option<&Cursor>,
+        stable: Option<&Cursor>,
+    ) {
         let mut state = room.state();
-        let anew = next.is_some_and(|next| state.told(next));
-        if let Some(stable) = stable {
+        let anew = next.is_some_and(|next| match asked {
+            None => state.told(next),
+            Some(asked) => state.told(&next.beyond(asked)),
+        });
+        let moved = stable.is_some_and(|stable| state.is_stable_news(stable));
+        if let Some(stable) = stable.filter(|_| moved) {
             state.stable.merge(stable);
         }
-        let floor = match (anew, next, stable) {
-            (_, _, Some(_)) => state.stable.clone(),
-            (true, Some(next), None) => Cursor {
+        let floor = match (moved, anew, next) {
+            (true, _, _) => state.stable.clone(),
+            (false, true, Some(next)) => Cursor {
                 generation: next.generation,
                 cut: Cut::default(),
             },
-            (_, _, None) => return,
+            (false, _, _) => return,
         };
         if !state.outbox.is_empty() {
             let gone = state.outbox.stable(&floor, &lock(&self.servers));
@@ -196,7 +210,7 @@ impl Memory {
     pub fn stable(&self, path: &StreamPath, stable: &Cursor) {
         let room = lock(&self.rooms).get(path).map(Arc::clone);
         if let Some(room) = room {
-            self.told(&room, None, Some(stable));
+            self.told(&room, None, None, Some(stable));
         }
     }
 
@@ -314,7 +328,7 @@ impl Memory {
     pub fn doubtful(&self) -> Vec<Arc<Room>> {
         let rooms: Vec<Arc<Room>> = lock(&self.rooms).values().map(Arc::clone).collect();
         let doubtful = |room: &Arc<Room>| {
-            let state = room.state();
+            let mut state = room.state();
             state.outbox.has_doubts(&lock(&self.servers))
         };
         rooms.into_iter().filter(doubtful).collect()

@@ -73,6 +73,8 @@ pub const MAX_WAS: usize = 8;
 #[derive(Debug, Default)]
 pub struct Outbox {
     kept: VecDeque<Kept>,
+    /// At this stamp of the servers, nothing with a number below this was in doubt.
+    clear: (u64, u64),
 }
 
 impl Outbox {
@@ -84,6 +86,9 @@ impl Outbox {
         stored: impl FnOnce() -> Stored,
         as_: Acknowledged,
     ) {
+        if as_.stamp < self.clear.0 {
+            self.clear.1 = self.clear.1.min(write.number);
+        }
         match self.find(write.number) {
             Ok(at) => {
                 let kept = &mut self.kept[at];
@@ -129,32 +134,52 @@ impl Outbox {
 
     /// The first write in doubt with a number below `below`; it is claimed by this.
     pub fn next(&mut self, below: u64, servers: &Servers) -> Next {
-        let first = self
-            .kept
-            .iter_mut()
-            .take_while(|kept| kept.write.number < below)
-            .find(|kept| servers.in_doubt(kept.home, kept.stamp));
-        match first {
-            None => Next::Nothing,
-            Some(kept) if kept.claimed => Next::Wait,
-            Some(kept) => {
-                kept.claimed = true;
-                Next::Send(Again {
-                    write: Arc::clone(&kept.write),
-                    stored: kept.stored.clone(),
-                    names: was(&kept.names),
-                    generation: kept.generation,
-                })
-            }
+        let Some(at) = self.first_in_doubt(below, servers) else {
+            return Next::Nothing;
+        };
+        let kept = &mut self.kept[at];
+        if kept.claimed {
+            return Next::Wait;
         }
+        kept.claimed = true;
+        Next::Send(Again {
+            write: Arc::clone(&kept.write),
+            stored: kept.stored.clone(),
+            names: was(&kept.names),
+            generation: kept.generation,
+        })
     }
 
     /// Whether anything is in doubt.
     #[must_use]
-    pub fn has_doubts(&self, servers: &Servers) -> bool {
-        self.kept
-            .iter()
-            .any(|kept| servers.in_doubt(kept.home, kept.stamp))
+    pub fn has_doubts(&mut self, servers: &Servers) -> bool {
+        self.first_in_doubt(u64::MAX, servers).is_some()
+    }
+
+    /// Where the first write in doubt is. What was found clear is not looked at again until some server
+    /// fails: an outbox may be long, and every append asks.
+    fn first_in_doubt(&mut self, below: u64, servers: &Servers) -> Option<usize> {
+        let stamp = servers.stamp();
+        if self.clear.0 != stamp {
+            self.clear = (stamp, 0);
+        }
+        let from = self
+            .kept
+            .partition_point(|kept| kept.write.number < self.clear.1);
+        let mut rest = self.kept.iter().enumerate().skip(from);
+        let first = rest.find(|(_, kept)| {
+            kept.write.number >= below || servers.in_doubt(kept.home, kept.stamp)
+        });
+        match first {
+            None => {
+                self.clear.1 = below.max(self.clear.1);
+                None
+            }
+            Some((at, kept)) => {
+                self.clear.1 = kept.write.number.min(below).max(self.clear.1);
+                (kept.write.number < below).then_some(at)
+            }
+        }
     }
 
     /// The claim is over without an acknowledgement.

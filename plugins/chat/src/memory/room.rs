@@ -9,7 +9,7 @@ use crate::cursor::{Cursor, Cut};
 use crate::keys::Keys;
 use crate::memory::outbox::Outbox;
 use crate::memory::turns::Turns;
-use crate::name::Name;
+use crate::name::{Letter, Name};
 use crate::path::StreamPath;
 
 /// One stream.
@@ -24,9 +24,9 @@ pub struct Room {
 pub struct State {
     /// The largest cursor of any answer; `None` before the first.
     largest: Option<Cursor>,
-    /// What clients brought, from another director perhaps. It counts beside the largest, and is never
-    /// believed about the generation: a client may bring anything.
-    offered: Option<Cursor>,
+    /// What clients brought, from another director perhaps. Writes wait for it beside the largest, once,
+    /// and nothing else believes it: a client may bring anything.
+    offered: Cursor,
     /// What a write was accepted without, after a second of waiting for it. It is not asked for again:
     /// each write to come would wait a second for it too.
     given_up: Cut,
@@ -66,21 +66,28 @@ impl Room {
 }
 
 impl State {
-    /// `Stream-Min-Offset` of the next request. What clients brought counts for reads only once a server
-    /// has told the stream's generation: a read has to get through to learn that.
+    /// `Stream-Min-Offset` of the next request. `own` is what that request brings itself.
     #[must_use]
-    pub fn min(&self, writes: bool) -> Option<Cursor> {
-        let mut largest = match (&self.largest, &self.offered) {
-            (Some(largest), _) => largest.clone(),
-            (None, Some(offered)) if writes => offered.clone(),
-            (None, _) => return None,
-        };
-        if let Some(offered) = &self.offered
-            && offered.generation == largest.generation
-        {
-            largest.cut.merge(&offered.cut);
+    pub fn min(&self, writes: bool, own: Option<&Cursor>) -> Option<Cursor> {
+        let trusted = self.largest.as_ref().map(|largest| self.asked(largest));
+        let mut all = trusted.clone().or_else(|| own.cloned());
+        if all.is_none() && writes && !self.offered.cut.is_empty() {
+            all = Some(self.offered.clone());
         }
-        let largest = &largest;
+        if let Some(all) = &mut all {
+            let offered = Some(&self.offered).filter(|_| writes);
+            for brought in [own, offered].into_iter().flatten() {
+                if brought.generation == all.generation {
+                    all.cut.merge(&brought.cut);
+                }
+            }
+        }
+        // What clients bring may be too much for a token; what servers tell is not.
+        all.filter(Cursor::fits).or(trusted).filter(Cursor::fits)
+    }
+
+    /// What of the largest cursor is still asked for.
+    fn asked(&self, largest: &Cursor) -> Cursor {
         let stable = self.stable.cut_of(largest.generation);
         let known = |name: Name| stable.map_or(0, |cut| cut.get(name.letter));
         let cut: Cut = largest
@@ -99,27 +106,29 @@ impl State {
                 false => name,
             })
             .collect();
-        Some(Cursor {
+        Cursor {
             generation: largest.generation,
             cut,
-        })
+        }
     }
 
     /// Whether all that is known is of this generation or an earlier one.
     #[must_use]
     pub fn is_at_most(&self, generation: u32) -> bool {
-        let known = [&self.largest, &self.offered];
-        let mut known = known.into_iter().flatten();
-        known.all(|cursor| cursor.generation <= generation)
+        let largest = self.largest.as_ref();
+        largest.is_none_or(|largest| largest.generation <= generation)
     }
 
-    /// Takes in a cursor that a client brought.
-    pub fn offered(&mut self, cursor: &Cursor) {
-        match &mut self.offered {
-            Some(offered) if offered.generation == cursor.generation => {
-                offered.cut.merge(&cursor.cut);
-            }
-            Some(_) | None => self.offered = Some(cursor.clone()),
+    /// Takes in a cursor that a client brought, as far as `known` letters are in it.
+    pub fn offered(&mut self, cursor: &Cursor, known: impl Fn(Letter) -> bool) {
+        if self.offered.generation != cursor.generation {
+            self.offered = Cursor {
+                generation: cursor.generation,
+                cut: Cut::default(),
+            };
+        }
+        for name in cursor.cut.names().filter(|name| known(name.letter)) {
+            self.offered.cut.raise(name);
         }
     }
 
@@ -139,6 +148,16 @@ impl State {
         anew
     }
 
+    /// Whether a stable cursor says more than was known.
+    #[must_use]
+    pub fn is_stable_news(&self, stable: &Cursor) -> bool {
+        stable.generation > self.stable.generation
+            || self
+                .stable
+                .cut_of(stable.generation)
+                .is_some_and(|known| !known.covers_all(&stable.cut))
+    }
+
     /// A write with that min was accepted by a server that did not have all of it, and answered with
     /// `had`. A server that counts the min into its answer does not tell what it lacked: then it may be
     /// anything that is not stable.
@@ -153,8 +172,17 @@ impl State {
         } else {
             had
         };
-        for name in min.cut.names().filter(|name| !had.covers(*name)) {
-            self.given_up.raise(name);
+        let missing: Vec<Name> = min.cut.names().filter(|name| !had.covers(*name)).collect();
+        let largest = self.largest.as_ref().map(|largest| &largest.cut);
+        for name in missing {
+            // What no server has ever told is not waited for a second time; that says nothing about
+            // what servers will tell.
+            let told = largest.map_or(0, |largest| largest.get(name.letter));
+            self.given_up.raise(Name {
+                index: name.index.min(told),
+                ..name
+            });
+            self.offered.cut.retain(|other| other.letter != name.letter);
         }
     }
 
@@ -177,7 +205,7 @@ impl State {
     /// Forgets the stream: it was deleted.
     pub fn forget(&mut self) {
         self.largest = None;
-        self.offered = None;
+        self.offered = Cursor::default();
         self.given_up = Cut::default();
         self.stable = Cursor::default();
         self.keys.clear();
@@ -194,7 +222,7 @@ mod tests {
 
     fn min(state: &State) -> String {
         state
-            .min(true)
+            .min(true, None)
             .map_or_else(String::new, |min| min.to_string())
     }
 
@@ -212,16 +240,52 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_bring_counts_but_tells_no_generation() {
+    fn what_clients_bring_counts_for_writes_and_is_not_believed() {
         let mut state = State::default();
-        state.offered(&cursor("0000000000000007_g5-b.7"));
-        assert_eq!(state.min(false), None);
+        state.offered(&cursor("0000000000000007_g5-b.7"), |_| true);
+        assert_eq!(state.min(false, None), None);
         assert_eq!(min(&state), "0000000000000007_g5-b.7");
         state.told(&cursor("0000000000000080_g0-a.80"));
         assert_eq!(min(&state), "0000000000000080_g0-a.80");
-        state.offered(&cursor("0000000000000007_g0-b.7"));
+        state.offered(&cursor("0000000000000014_g0-b.7-z.7"), |letter| {
+            letter != "z".parse().unwrap()
+        });
         assert_eq!(min(&state), "0000000000000087_g0-a.80-b.7");
-        assert_eq!(state.min(false), state.min(true));
+        let own = cursor("0000000000000003_g0-c.3");
+        let reads = state.min(false, Some(&own)).unwrap();
+        assert_eq!(reads.to_string(), "0000000000000083_g0-a.80-c.3");
+        assert_eq!(
+            state.min(false, None).unwrap().to_string(),
+            "0000000000000080_g0-a.80"
+        );
+    }
+
+    #[test]
+    fn a_client_cannot_make_a_token_that_no_server_takes() {
+        let mut state = State::default();
+        state.told(&cursor("0000000000000080_g0-a.80"));
+        state.offered(&cursor("9999999999999999_g0-b.9999999999999999"), |_| true);
+        assert_eq!(min(&state), "0000000000000080_g0-a.80");
+        let mut state = State::default();
+        state.told(&cursor("0000000000000080_g0-a.80"));
+        for letter in 'a'..='z' {
+            let many = format!("0000000000000001_g0-a{letter}.1");
+            state.offered(&cursor(&many), |_| true);
+            let many = format!("0000000000000001_g0-b{letter}.1");
+            state.offered(&cursor(&many), |_| true);
+        }
+        assert_eq!(min(&state), "0000000000000080_g0-a.80");
+    }
+
+    #[test]
+    fn a_lie_costs_one_wait_and_no_truth() {
+        let mut state = State::default();
+        state.told(&cursor("0000000000000080_g0-a.80"));
+        state.offered(&cursor("0000000000009999_g0-a.9999"), |_| true);
+        let sent = state.min(true, None).unwrap();
+        state.released(&sent, &cursor("0000000000000080_g0-a.80"));
+        state.told(&cursor("0000000000000081_g0-a.81"));
+        assert_eq!(min(&state), "0000000000000081_g0-a.81");
     }
 
     #[test]
@@ -229,12 +293,12 @@ mod tests {
         let mut state = State::default();
         state.told(&cursor("0000000000000087_g0-a.80-b.7"));
         state.stable = cursor("0000000000000050_g0-a.50");
-        let sent = state.min(true).unwrap();
+        let sent = state.min(true, None).unwrap();
         state.released(&sent, &cursor("0000000000000068_g0-a.60-b.8"));
         assert_eq!(min(&state), "0000000000000057_g0-a.50-b.7");
         state.told(&cursor("0000000000000081_g0-a.81"));
         assert_eq!(min(&state), "0000000000000088_g0-a.81-b.7");
-        let sent = state.min(true).unwrap();
+        let sent = state.min(true, None).unwrap();
         state.released(&sent, &sent);
         assert_eq!(min(&state), "0000000000000050_g0-a.50");
         state.stable = cursor("0000000000000081_g0-a.81");

@@ -32,6 +32,13 @@ impl Servers {
         self.stamp
     }
 
+    /// Whether a server of the group signs with that letter, or did.
+    #[must_use]
+    pub fn knows(&self, letter: Letter) -> bool {
+        let mut nodes = self.nodes.values();
+        nodes.any(|server| server.letter.same_lineage(letter) && server.letter >= letter)
+    }
+
     /// A node said who it is. `true` when it had been another start before, which is marked now.
     pub fn seen(&mut self, node: u32, identity: Identity) -> bool {
         match self.nodes.insert(node, identity) {

@@ -87,7 +87,7 @@ fn what_is_stable_leaves_the_outbox_however_it_is_told() {
     acknowledge(&memory, &room, "a.2", "a/1");
     assert_eq!(writes(&memory), 2);
     let stable: Cursor = "0000000000000001_g0-a.1".parse().unwrap();
-    memory.told(&room, None, Some(&stable));
+    memory.told(&room, None, None, Some(&stable));
     assert_eq!(writes(&memory), 1);
     let stable: Cursor = "0000000000000002_g0-a.2".parse().unwrap();
     memory.stable(room.path(), &stable);
@@ -106,17 +106,19 @@ fn a_stream_deleted_or_made_anew_leaves_nothing_in_the_outbox() {
     assert_eq!(writes(&memory), 0);
     memory.told(
         &room,
+        None,
         Some(&"0000000000000001_g0-a.1".parse().unwrap()),
         None,
     );
     acknowledge(&memory, &room, "a.1", "a/1");
     memory.told(
         &room,
+        None,
         Some(&"0000000000000001_g1-b.1".parse().unwrap()),
         None,
     );
     assert_eq!(writes(&memory), 0);
-    assert_eq!(memory.min(&room, true).unwrap().generation, 1);
+    assert_eq!(memory.min(&room, true, None).unwrap().generation, 1);
 }
 
 #[test]
@@ -130,12 +132,13 @@ fn rules_can_be_switched_off() {
     let write = acknowledge(&memory, &room, "a.1", "a/1");
     memory.told(
         &room,
+        None,
         Some(&"0000000000000001_g0-a.1".parse().unwrap()),
         None,
     );
     memory.failed(1);
     assert!(memory.doubtful().is_empty());
-    assert!(memory.min(&room, true).is_none());
+    assert!(memory.min(&room, true, None).is_none());
     assert!(memory.known_names(&room, &write.request).is_empty());
 }
 
@@ -180,6 +183,7 @@ fn sent_again_and_answered_with_a_name_that_is_stable_leaves_the_outbox() {
     memory.failed(1);
     memory.told(
         &room,
+        None,
         None,
         Some(&"0000000000000007_g0-b.7".parse().unwrap()),
     );

@@ -10,7 +10,7 @@ use crate::cursor::Cursor;
 pub struct Write {
     /// Position among all writes of this director: what a write may answer has a lower number.
     pub number: u64,
-    /// Path and query, as they came.
+    /// The path, as it came.
     pub target: String,
     /// `WebFS-Request`.
     pub request: String,

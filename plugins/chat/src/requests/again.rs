@@ -137,7 +137,9 @@ async fn send(
             body: body.clone(),
             ..bare(Method::POST, &write.target, headers)
         };
-        let (answer, told): (Answer, Told) = shared.exchange(link, Some(room), &ask).await?;
+        let (answer, told): (Answer, Told) = shared
+            .exchange(link, Some((room, Some(&min))), &ask)
+            .await?;
         if answer.status.is_success() {
             metrics::counter!("director_chat_resent_total").increment(1);
             acknowledged(shared, room, write, &body, &told, stamp, director);

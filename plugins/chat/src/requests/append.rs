@@ -64,7 +64,7 @@ impl Request<Plain> for Append {
                 body: self.body.clone(),
                 ..bare(Method::POST, target, headers)
             };
-            let (answer, told) = shared.exchange(link, Some(room), &ask).await?;
+            let (answer, told) = shared.exchange(link, self.call.about(), &ask).await?;
             let answer = self.said.judge(answer)?;
             if let Some(min) = min
                 && answer.status == StatusCode::GONE

@@ -37,7 +37,7 @@ impl Request<Plain> for Delete {
             .headers(&call.headers, link, call.min.as_ref())?;
         headers.insert("webfs-request", value(&self.request)?);
         let ask = bare(Method::DELETE, &call.target, headers);
-        let (answer, _) = call.shared.exchange(link, Some(&call.room), &ask).await?;
+        let (answer, _) = call.shared.exchange(link, call.about(), &ask).await?;
         let answer = self.said.judge(answer)?;
         if answer.status.is_success() {
             call.shared.memory.deleted(&call.room);

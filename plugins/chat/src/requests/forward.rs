@@ -17,10 +17,8 @@ use std::sync::Arc;
 pub struct Forward {
     /// What all sessions share.
     pub shared: Arc<Shared>,
-    /// The stream, if it is about one.
-    pub room: Option<Arc<Room>>,
-    /// `Stream-Min-Offset`.
-    pub min: Option<Cursor>,
+    /// The stream and `Stream-Min-Offset`, if it is about one.
+    pub about: Option<(Arc<Room>, Option<Cursor>)>,
     /// Its method.
     pub method: Method,
     /// Path and query.
@@ -42,12 +40,12 @@ impl Request<Plain> for Forward {
         _: &Director,
     ) -> Result<Answer, Failure> {
         self.said.begin(link.node);
-        let headers = self
-            .shared
-            .headers(&self.headers, link, self.min.as_ref())?;
+        let about = self.about.as_ref();
+        let about = about.map(|(room, min)| (&**room, min.as_ref()));
+        let min = about.and_then(|(_, min)| min);
+        let headers = self.shared.headers(&self.headers, link, min)?;
         let ask = bare(self.method.clone(), &self.target, headers);
-        let room = self.room.as_deref();
-        let (answer, _) = self.shared.exchange(link, room, &ask).await?;
+        let (answer, _) = self.shared.exchange(link, about, &ask).await?;
         self.said.judge(answer)
     }
 

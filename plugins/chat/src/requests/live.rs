@@ -104,8 +104,9 @@ impl Live {
         let shared = &self.call.shared;
         let limit = shared.options.max_answer;
         let answer = answer.whole(&mut link.stream, limit).await?;
-        let told = Told::by(&answer.headers)?;
-        shared.heard(link.node, Some(&self.call.room), &told);
+        let mut told = Told::by(&answer.headers)?;
+        told.next = None;
+        shared.heard(link.node, self.call.about(), &told);
         let answer = self.said.judge(answer)?;
         Ok(match self.base64 {
             None => Ended::Refused(answer),
@@ -125,8 +126,7 @@ impl Live {
             return Err(garbled("it was asked for events and gives something else"));
         }
         let told = Told::by(headers)?;
-        // The tail it tells is not the client's place.
-        self.call.shared.heard(node, Some(&self.call.room), &told);
+        self.call.shared.heard(node, self.call.about(), &told);
         let base64 = is("stream-sse-data-encoding", b"base64");
         if *self.base64.get_or_insert(base64) != base64 {
             return Err(Failure::new(
@@ -221,7 +221,8 @@ impl Live {
                 "it went back from {before} to {next}, which covers less"
             )));
         }
-        memory.told(room, Some(&next), stable.as_ref());
+        let asked = self.call.asked.as_ref();
+        memory.told(room, asked, Some(&next), stable.as_ref());
         let before = before
             .filter(|before| before.generation == next.generation)
             .unwrap_or_default();

@@ -47,7 +47,7 @@ impl Request<Plain> for LongPoll {
                 patient: true,
                 ..bare(Method::GET, &target, headers)
             };
-            let (answer, told) = call.shared.exchange(link, Some(&call.room), &ask).await?;
+            let (answer, told) = call.shared.exchange(link, call.about(), &ask).await?;
             let answer = self.said.judge(answer)?;
             let cursor = self.at.clone().or_else(|| self.query.cursor());
             let (answer, news) = once(call, cursor, answer, &told, director)?;

@@ -33,4 +33,14 @@ pub struct Call {
     pub headers: HeaderMap,
     /// What was known of the stream when the request came: `Stream-Min-Offset` of every attempt.
     pub min: Option<Cursor>,
+    /// What the client brought, and what is asked for on its behalf: no answer's news.
+    pub asked: Option<Cursor>,
+}
+
+impl Call {
+    /// What an exchange is about.
+    #[must_use]
+    pub fn about(&self) -> Option<(&Room, Option<&Cursor>)> {
+        Some((&self.room, self.asked.as_ref()))
+    }
 }

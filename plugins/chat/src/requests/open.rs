@@ -43,7 +43,7 @@ impl Request<Plain> for Open {
             body: self.body.clone(),
             ..bare(Method::PUT, &call.target, headers)
         };
-        let (answer, _) = call.shared.exchange(link, Some(&call.room), &ask).await?;
+        let (answer, _) = call.shared.exchange(link, call.about(), &ask).await?;
         self.said.judge(answer)
     }
 

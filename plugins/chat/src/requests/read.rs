@@ -40,7 +40,7 @@ impl Request<Plain> for Read {
             .shared
             .headers(&call.headers, link, call.min.as_ref())?;
         let ask = bare(Method::GET, &call.target, headers);
-        let (answer, told) = call.shared.exchange(link, Some(&call.room), &ask).await?;
+        let (answer, told) = call.shared.exchange(link, call.about(), &ask).await?;
         let answer = self.said.judge(answer)?;
         let (answer, _) = once(call, self.query.cursor(), answer, &told, director)?;
         Ok(answer)
