@@ -7,17 +7,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// One package of the workspace or of the lock file.
+/// One package of the workspace.
 #[derive(Debug)]
 pub struct Package {
     /// Its name.
     pub name: String,
     /// The path of its manifest.
     pub manifest: String,
-    /// The SPDX expression, when it has one.
-    pub licence: Option<String>,
-    /// Where it comes from; `None` for a path.
-    pub source: Option<String>,
     /// Its direct dependencies, as its manifest says.
     pub dependencies: Vec<Dependency>,
     /// Features: each with what it turns on.
@@ -35,8 +31,6 @@ pub struct Dependency {
     pub optional: bool,
     /// It has a path: a crate of this repository.
     pub is_local: bool,
-    /// The version requirement.
-    pub requirement: String,
 }
 
 /// The table of a dependency.
@@ -83,41 +77,19 @@ pub fn root() -> PathBuf {
 /// # Errors
 /// When cargo cannot be run, or says what is not understood.
 pub fn workspace() -> io::Result<Vec<Package>> {
-    metadata(&["--no-deps"])
-}
-
-/// Every package that a build for Linux takes in, tests included.
-///
-/// # Errors
-/// As [`workspace`].
-pub fn everything() -> io::Result<Vec<Package>> {
-    metadata(&["--filter-platform", "x86_64-unknown-linux-gnu"])
-}
-
-fn metadata(arguments: &[&str]) -> io::Result<Vec<Package>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
         .current_dir(root())
         .args(["metadata", "--format-version", "1", "--offline", "--locked"])
-        .args(arguments)
+        .arg("--no-deps")
         .output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(io::Error::other(format!("cargo metadata: {said}")));
     }
     let answer: Value = serde_json::from_slice(&output.stdout)?;
-    let resolved = resolved(&answer);
     let packages = answer["packages"].as_array().into_iter().flatten();
-    Ok(packages
-        .filter(|p| resolved.is_empty() || resolved.contains(text(&p["id"]).as_str()))
-        .map(package)
-        .collect())
-}
-
-/// The ids in the resolved graph: with `--filter-platform` fewer than the packages listed.
-fn resolved(answer: &Value) -> BTreeSet<&str> {
-    let nodes = answer["resolve"]["nodes"].as_array().into_iter().flatten();
-    nodes.filter_map(|n| n["id"].as_str()).collect()
+    Ok(packages.map(package).collect())
 }
 
 fn package(from: &Value) -> Package {
@@ -125,8 +97,6 @@ fn package(from: &Value) -> Package {
     Package {
         name: text(&from["name"]),
         manifest: text(&from["manifest_path"]),
-        licence: from["license"].as_str().map(str::to_owned),
-        source: from["source"].as_str().map(str::to_owned),
         dependencies: from["dependencies"]
             .as_array()
             .into_iter()
@@ -154,7 +124,6 @@ fn dependency(from: &Value) -> Dependency {
         },
         optional: from["optional"].as_bool().unwrap_or(false),
         is_local: from["path"].is_string(),
-        requirement: text(&from["req"]),
     }
 }
 

@@ -12,7 +12,6 @@ pub mod fetch;
 pub mod folder;
 pub mod group;
 pub mod http;
-pub mod licence;
 pub mod network;
 pub mod process;
 pub mod programs;

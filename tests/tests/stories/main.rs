@@ -9,7 +9,6 @@ mod bounded;
 mod chance;
 mod chat;
 mod conformance;
-mod dependencies;
 mod downloads;
 mod failover;
 mod first_command;
