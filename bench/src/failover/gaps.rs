@@ -28,6 +28,8 @@ pub struct Fault {
 /// How long one reader waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
+    /// Which fault, from 0.
+    pub fault: usize,
     /// The fault's kind.
     pub kind: Kind,
     /// To the first message.
@@ -66,6 +68,7 @@ pub fn measure(history: &History, faults: &[Fault]) -> Gaps {
             let any = after().next().map(|d| d.at - fault.at);
             let new = after().find(|d| sent.get(&d.message).is_some_and(|sent| *sent > fault.at));
             gaps.gaps.push(Gap {
+                fault: number,
                 kind: fault.planned.kind,
                 any,
                 new: new.map(|d| d.at - fault.at),
@@ -197,6 +200,7 @@ mod tests {
         assert_eq!(
             gaps.gaps,
             [Gap {
+                fault: 0,
                 kind: Kind::Kill,
                 any: Some(ms(3)),
                 new: Some(ms(240))
@@ -230,6 +234,7 @@ mod tests {
         assert_eq!(
             gaps.gaps,
             [Gap {
+                fault: 0,
                 kind: Kind::Kill,
                 any: None,
                 new: None

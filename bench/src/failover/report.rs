@@ -283,6 +283,12 @@ impl Report {
                 }
             }
         }
+        for (number, fault) in self.outcome.faults.iter().enumerate() {
+            let _infallible = writeln!(out, "fault {number}: {fault:?}");
+            for gap in self.gaps.gaps.iter().filter(|gap| gap.fault == number) {
+                let _infallible = writeln!(out, "  any {:?}, new {:?}", gap.any, gap.new);
+            }
+        }
         for reader in &self.outcome.history.readers {
             let _infallible = writeln!(out, "{}: {:?}", reader.name, reader.opened);
         }
