@@ -524,6 +524,38 @@ async fn a_deleted_stream_ends_its_readers_and_comes_back_as_another() {
 }
 
 #[tokio::test]
+async fn a_create_or_delete_waits_a_second_for_what_its_caller_had_seen() {
+    let server = Running::start(Settings::default()).await;
+    let ask = |method: &str, path: &str, min: &str| {
+        format!(
+            "{method} /v1/stream/{path} HTTP/1.1\r\nStream-Min-Offset: {min}\r\nConnection: close"
+        )
+    };
+    let nowhere = "0000000000000007_g0-z.7";
+    // Of a stream that is not there nothing can be missing.
+    let made = server.ask(&ask("PUT", "one", nowhere), "").await;
+    let released = |answer: &str| header(answer, "webfs-released").map(str::to_owned);
+    assert_eq!((status(&made), released(&made)), ("201", None), "{made}");
+    let seen = header(&made, "stream-next-offset").unwrap();
+    let again = server.ask(&ask("PUT", "one", seen), "").await;
+    assert_eq!((status(&again), released(&again)), ("200", None));
+    let began = std::time::Instant::now();
+    let again = server.ask(&ask("PUT", "one", nowhere), "").await;
+    assert_eq!(
+        (status(&again), released(&again)),
+        ("200", Some("1".into()))
+    );
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let gone = server.ask(&ask("DELETE", "one", nowhere), "").await;
+    assert_eq!((status(&gone), released(&gone)), ("204", Some("1".into())));
+    let gone = server
+        .ask(&ask("DELETE", "rooms/two", "nonsense"), "")
+        .await;
+    assert_eq!(status(&gone), "400");
+    assert_eq!(server.end().await, 0);
+}
+
+#[tokio::test]
 async fn servers_meet_over_http_and_a_cursor_holds_at_either() {
     let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let second = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -558,6 +590,8 @@ async fn servers_meet_over_http_and_a_cursor_holds_at_either() {
     let rest = b.ask(&get, "").await;
     assert_eq!(status(&rest), "200", "{rest}");
     assert!(rest.ends_with("\r\n\r\n[]"), "{rest}");
+    let vary = "stream-consistency, webfs-director";
+    assert_eq!(header(&rest, "vary"), Some(vary));
     assert_eq!(header(&rest, "stream-next-offset"), Some(cursor));
     reader.until("event: data\ndata:[1]\n\n").await;
 

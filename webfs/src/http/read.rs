@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use hyper::{Request, StatusCode};
 use tokio::time;
 
@@ -22,6 +22,9 @@ use super::{Site, entries, etag, json, live, names};
 /// What lies between two cursors stays what it is.
 const CACHED: HeaderValue =
     HeaderValue::from_static("public, max-age=60, stale-while-revalidate=300");
+
+/// Headers that change what a read gives: a cache must not give one reader's answer to another.
+const VARIES: HeaderValue = HeaderValue::from_static("stream-consistency, webfs-director");
 
 /// `GET`, in its three ways.
 pub(crate) async fn get(
@@ -86,7 +89,7 @@ async fn catch_up(
         (Some(_), true) => NO_CACHE,
         (Some(_), false) => CACHED,
     };
-    Ok(reply.with(CACHE_CONTROL, cache))
+    Ok(reply.with(CACHE_CONTROL, cache).with(VARY, VARIES))
 }
 
 async fn long_poll(
@@ -117,7 +120,8 @@ async fn long_poll(
     let told = told(site, path, &before, caller, slice).await?;
     Ok(whole(&told)
         .with(names::STREAM_CURSOR, cursor)
-        .with(CACHE_CONTROL, CACHED))
+        .with(CACHE_CONTROL, CACHED)
+        .with(VARY, VARIES))
 }
 
 /// How much one read returns.
