@@ -33,7 +33,7 @@ pub(crate) async fn answer(
         Ok(reply) => reply,
         Err(failure) => failed(&method, &failure),
     };
-    let response = reply.finish(site.server.identity());
+    let response = reply.finish(site.identity());
     site.metrics.answered(&method, response.status());
     Answered { response, upgrade }
 }
@@ -88,7 +88,7 @@ async fn dispatch(
             };
             // Errors say it too, as far as there is such a stream.
             let told = reply.headers().contains_key(super::names::STABLE_OFFSET);
-            if let Some(stable) = site.server.stable(&path).filter(|_| !told) {
+            if !told && let Some(stable) = site.server.stable(&path) {
                 reply = reply.with_text(super::names::STABLE_OFFSET, &stable.to_string());
             }
             Ok(reply)

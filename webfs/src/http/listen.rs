@@ -45,6 +45,7 @@ pub async fn serve(
 ) -> usize {
     let site = Arc::new(Site {
         server,
+        identity: Default::default(),
         settings,
         frames: Default::default(),
         metrics: Default::default(),

@@ -24,8 +24,10 @@ use super::{Site, names, read};
 
 /// After how long a quiet connection gets a comment: neither side notices a lost one by itself.
 const QUIET: Duration = Duration::from_secs(15);
-/// How often a read that has told nothing yet looks whether it has caught up.
+/// When a read that has told nothing yet looks whether it has caught up: soon, and after each look in
+/// twice the time, for what it waits for may be on a server that is down.
 const CATCHING_UP: Duration = Duration::from_millis(20);
+const CATCHING_UP_MAX: Duration = Duration::from_secs(1);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -105,11 +107,13 @@ impl Reader {
 
     async fn events(&mut self, out: &Out) {
         let limits = self.limits();
+        let mut catching_up = CATCHING_UP;
         loop {
             let patience = match self.told {
-                None => CATCHING_UP,
+                None => catching_up,
                 Some(_) => QUIET,
             };
+            catching_up = (catching_up * 2).min(CATCHING_UP_MAX);
             // Polled in this order: what is there comes before the word that nothing is.
             let nothing_yet = self.told.is_none() && self.follower.state().up_to_date;
             let next = tokio::select! {
@@ -174,8 +178,8 @@ impl Reader {
     }
 
     fn control<'a>(&self, next: &'a Cursor, stable: &'a Cursor, up_to_date: bool) -> Control<'a> {
-        let identity = self.site.server.identity();
-        let director = self.caller.director.as_ref().and(identity);
+        let is_director = self.caller.director.is_some();
+        let director = is_director.then(|| self.site.identity()).flatten();
         Control {
             next,
             stream_cursor: self.site.stream_cursor(self.echoed),

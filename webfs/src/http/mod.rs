@@ -27,11 +27,12 @@ mod stall;
 mod wellknown;
 mod write;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::server::Server;
+use crate::server::{Identity, Server};
 
 pub use listen::serve;
 
@@ -68,6 +69,8 @@ impl Default for Settings {
 /// What every connection of one server shares.
 struct Site {
     server: Server,
+    /// It stays what it is once the server has joined.
+    identity: OnceLock<Identity>,
     settings: Settings,
     frames: frames::Frames,
     metrics: metrics::Metrics,
@@ -79,6 +82,15 @@ impl Site {
     async fn stopped(&self) {
         let mut stop = self.stop.clone();
         let _ended = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// `Stream-Server`; `None` until the server has joined. Every answer and every event asks for it.
+    fn identity(&self) -> Option<Identity> {
+        if let Some(identity) = self.identity.get() {
+            return Some(*identity);
+        }
+        let identity = self.server.identity()?;
+        Some(*self.identity.get_or_init(|| identity))
     }
 
     /// `Stream-Cursor` now.

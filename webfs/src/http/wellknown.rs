@@ -101,7 +101,7 @@ pub(crate) fn health(site: &Site) -> Result<Reply, Failure> {
 }
 
 fn joined(site: &Site) -> Result<Identity, Failure> {
-    site.server.identity().ok_or_else(|| {
+    site.identity().ok_or_else(|| {
         let waiting_for = "its log says for whom it waits".to_owned();
         Refusal::from(NotReady::Joining { waiting_for }).into()
     })
