@@ -5,7 +5,8 @@
 // Settings: DS_COUNT messages each way (5), DS_PAUSE_MS between two (200), CHROMIUM (/usr/bin/chromium),
 // SCREENSHOTS a directory for pictures of the page (none), DEADLINE_MS for all of it (180000). Prints
 // {"step":"first"} when the first message was read, then {"ok":...}. Holds when every message is shown
-// exactly once in both pages and in order, and nothing that a user wrote became markup.
+// exactly once in both pages and in order, nothing that a user wrote became markup, and a page that enters
+// a long room reads the end of it alone.
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -14,6 +15,8 @@ import { Wrong, difference, pause, reached, run, setting, until } from "./report
 
 const HOSTILE = `<img src=x onerror="document.title='owned'"><b>bold</b> & "quotes"`
 const PATIENCE = 20_000
+// A page reads a hundred writes of each server on entering; of three servers that is less than this.
+const LONG = 400, READ = 300
 
 await run(async () => {
   const base = setting("DS_URL")
@@ -71,6 +74,8 @@ await run(async () => {
     }
     const people = await bob.textContent("#people")
     if (!people.includes("ann")) throw new Wrong(`bob is not told of ann: ${people}`)
+    const long = await lengthOfALongRoom(context, base, `long-${room}`, troubles)
+    if (long < LONG - READ || long > READ) throw new Wrong(`${long} of ${LONG} messages of a long room were read`)
     if (troubles.length) throw new Wrong(`the page complained: ${troubles[0]}`)
     return { room, messages: sent.length }
   } finally {
@@ -78,6 +83,26 @@ await run(async () => {
     await rm(directory, { recursive: true, force: true })
   }
 })
+
+/** How many messages a page shows that enters a room of LONG. */
+async function lengthOfALongRoom(context, base, room, troubles) {
+  const say = async text => {
+    const answer = await fetch(`${base}/v1/stream/rooms/${room}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ from: "dan", text, at: new Date().toISOString() }),
+    })
+    if (!answer.ok) throw new Wrong(`a long room's message was answered ${answer.status}`)
+  }
+  for (let i = 1; i < LONG; i += 20) {
+    const some = Array.from({ length: Math.min(20, LONG - i) }, (_, more) => say(`dan ${i + more}`))
+    await Promise.all(some)
+  }
+  await say("the last")
+  const page = await enter(context, base, room, "cat", troubles)
+  await until("the end of a long room", PATIENCE, async () => (await shown(page)).includes("the last"))
+  return (await shown(page)).length
+}
 
 async function enter(context, base, room, name, troubles) {
   const page = await context.newPage()
