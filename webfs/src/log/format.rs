@@ -212,6 +212,12 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// How many bytes an entry and its header take, as the header says.
+pub(super) fn framed_len(bytes: &[u8]) -> Option<usize> {
+    let len = u32::from_le_bytes(array(bytes, 0)?) as usize;
+    ENTRY_HEADER.checked_add(len)
+}
+
 /// One entry's bytes as they stand in a batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Framed<'a> {
@@ -223,9 +229,8 @@ pub(super) struct Framed<'a> {
 impl<'a> Framed<'a> {
     /// The entry whose header `bytes` begins with.
     pub(super) fn at(bytes: &'a [u8]) -> Option<Self> {
-        let len = u32::from_le_bytes(array(bytes, 0)?) as usize;
         Some(Self {
-            bytes: bytes.get(ENTRY_HEADER..ENTRY_HEADER.checked_add(len)?)?,
+            bytes: bytes.get(ENTRY_HEADER..framed_len(bytes)?)?,
             sum: u32::from_le_bytes(array(bytes, 4)?),
         })
     }

@@ -52,6 +52,8 @@ pub struct Recalled {
     pub place: Place,
     /// The entry.
     pub entry: Entry,
+    /// It lies behind damage, outside of the order; all such come last.
+    pub aside: bool,
 }
 
 /// What a start found.
@@ -136,12 +138,12 @@ pub enum OpenError {
 pub struct LogFailed(String);
 
 /// Whether there is a place for more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Space {
     /// This segment and the next one are set aside.
     Enough,
-    /// The next segment could not be set aside.
-    Full,
+    /// The next segment could not be set aside, for this reason.
+    Full(String),
 }
 
 /// The log of one server, open for writing. Calls block.
@@ -263,7 +265,7 @@ impl<D: Disk> Log<D> {
                 self.spare = Some(segment);
                 Ok(Space::Enough)
             }
-            Err(error) if is_full(&error) => Ok(Space::Full),
+            Err(error) if is_full(&error) => Ok(Space::Full(error.to_string())),
             Err(error) => Err(self.fail("a new segment", &error)),
         }
     }
@@ -445,35 +447,53 @@ impl<D: Disk> Clone for Reader<D> {
 }
 
 impl<D: Disk> Reader<D> {
-    /// The entry at a place that the log gave out.
+    /// The entries at places that the log gave out.
     ///
     /// # Errors
     /// Says in words what could not be read.
-    pub fn read(&self, at: Place) -> Result<Entry, String> {
-        let (segment, offset) = ((at.0 >> 32) as u32, at.0 & u64::from(u32::MAX));
-        let told =
-            |why: &dyn std::fmt::Display| format!("log segment {segment}, offset {offset}: {why}");
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let name = names
-            .get(&segment)
-            .copied()
-            .ok_or_else(|| told(&"no such segment"))?;
-        drop(names);
-        let read = |len: usize| {
-            let file = self.disk.open(&name.to_string())?;
-            disk::read(&file, format::ENTRY_HEADER + len, offset)
-        };
-        // Most entries are short, so one read mostly does.
-        let mut bytes = read(4096).map_err(|e| told(&e))?;
-        if Framed::at(&bytes).is_none() {
-            bytes = read(MAX_ENTRY).map_err(|e| told(&e))?;
+    pub fn read(&self, places: &[Place]) -> Result<Vec<Entry>, String> {
+        let mut open: Option<(u32, D::File)> = None;
+        let mut entries = Vec::with_capacity(places.len());
+        for &at in places {
+            let (segment, offset) = ((at.0 >> 32) as u32, at.0 & u64::from(u32::MAX));
+            let told = |why: &dyn std::fmt::Display| {
+                format!("log segment {segment}, offset {offset}: {why}")
+            };
+            if open.as_ref().is_none_or(|&(number, _)| number != segment) {
+                let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+                let name = names.get(&segment).copied();
+                drop(names);
+                let name = name.ok_or_else(|| told(&"no such segment"))?;
+                let file = self.disk.open(&name.to_string()).map_err(|e| told(&e))?;
+                open = Some((segment, file));
+            }
+            if let Some((_, file)) = &open {
+                entries.push(entry_at(file, offset).map_err(|why| told(&why))?);
+            }
         }
-        let framed = Framed::at(&bytes).ok_or_else(|| told(&"its length is damaged"))?;
-        if !framed.is_whole() {
-            return Err(told(&"its checksum does not fit"));
-        }
-        Entry::decode(framed.bytes).map_err(|e| told(&e))
+        Ok(entries)
     }
+}
+
+/// Most entries are shorter than this, so one read mostly does.
+const FIRST_READ: usize = 4096;
+
+fn entry_at(file: &impl DiskFile, offset: u64) -> Result<Entry, String> {
+    let told = |error: io::Error| error.to_string();
+    let mut bytes = disk::read(file, FIRST_READ, offset).map_err(told)?;
+    let need = format::framed_len(&bytes).ok_or("its length is missing")?;
+    if need > format::ENTRY_HEADER + MAX_ENTRY {
+        return Err("its length is damaged".to_owned());
+    }
+    if let Some(more) = need.checked_sub(bytes.len()) {
+        let rest = disk::read(file, more, offset + bytes.len() as u64).map_err(told)?;
+        bytes.extend(rest);
+    }
+    let framed = Framed::at(&bytes).ok_or("it ends early")?;
+    if !framed.is_whole() {
+        return Err("its checksum does not fit".to_owned());
+    }
+    Entry::decode(framed.bytes).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

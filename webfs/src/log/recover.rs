@@ -224,13 +224,14 @@ impl Scanner<'_> {
         let mut sequence = batch.sequence;
         for (offset, framed) in batch.entries() {
             let entry = Entry::decode(framed.bytes).map_err(|e| bad(sequence, e.to_string()))?;
+            let fences = [limit, self.unfenced];
             let recalled = Recalled {
                 sequence,
                 place: place(name.number, offset as u64),
                 entry,
+                aside: fences.into_iter().flatten().any(|fence| sequence >= fence),
             };
-            let fences = [limit, self.unfenced];
-            if fences.into_iter().flatten().any(|fence| sequence >= fence) {
+            if recalled.aside {
                 self.aside.push(recalled);
             } else {
                 self.hand_over(recalled)?;

@@ -402,7 +402,7 @@ fn a_full_disk_is_told_one_segment_ahead_and_reads_go_on() {
     disk.set_capacity(Some(3 * size + HEADER));
     let mut places = Vec::new();
     let mut index = 0;
-    while first.log.prepare().unwrap() == Space::Enough {
+    while first.log.prepare() == Ok(Space::Enough) {
         index += 1;
         places.extend(first.write([index]));
     }
@@ -412,12 +412,12 @@ fn a_full_disk_is_told_one_segment_ahead_and_reads_go_on() {
     }
     let reader = first.log.reader();
     for (at, &place) in (1..).zip(&places) {
-        assert_eq!(reader.read(place).unwrap(), entry(at));
+        assert_eq!(reader.read(&[place]).unwrap(), [entry(at)]);
     }
     drop(first);
     let mut again = open(&disk);
     assert_eq!(again.indices(), range(1..=index + 2));
-    assert_eq!(again.log.prepare().unwrap(), Space::Full);
+    assert!(matches!(again.log.prepare(), Ok(Space::Full(_))));
     disk.set_capacity(None);
     assert_eq!(again.log.prepare().unwrap(), Space::Enough);
     again.write([index + 3]);
@@ -427,28 +427,39 @@ fn a_full_disk_is_told_one_segment_ahead_and_reads_go_on() {
 fn entries_are_read_back_by_place_and_damage_is_noticed() {
     let disk = written(8);
     let mut again = open(&disk);
-    let mut long = entry(9);
-    long.payload = vec![b'x'; 10_000].into();
-    let place = again.log.write([&long]).unwrap()[0];
-    let reader = again.log.reader();
-    assert_eq!(reader.read(place).unwrap(), long);
-    for one in &again.recalled {
-        assert_eq!(reader.read(one.place).unwrap(), one.entry);
-    }
-    let name = disk.list_segments().last().unwrap().clone();
-    assert!(
-        reader
-            .read(Place(77 << 32))
-            .unwrap_err()
-            .contains("no such segment")
-    );
-    for name in disk.list_segments() {
-        disk.damage(&name, |bytes| {
-            bytes.iter_mut().skip(HEADER as usize).for_each(|b| *b ^= 1)
+    let mut all = again.recalled.clone();
+    for (index, len) in [
+        (9, 10_000),
+        (10, 4096 - 80),
+        (11, crate::entry::MAX_PAYLOAD),
+    ] {
+        let mut long = entry(index);
+        long.payload = vec![b'x'; len].into();
+        let place = again.log.write([&long]).unwrap()[0];
+        all.push(Recalled {
+            sequence: index,
+            place,
+            entry: long,
+            aside: false,
         });
     }
-    assert!(reader.read(place).is_err(), "{name}");
-    assert!(reader.read(again.recalled[0].place).is_err());
+    let reader = again.log.reader();
+    let places: Vec<Place> = all.iter().map(|one| one.place).collect();
+    let entries: Vec<Entry> = all.into_iter().map(|one| one.entry).collect();
+    assert!(reader.read(&places).unwrap() == entries);
+    let nowhere = reader.read(&[Place(77 << 32)]).unwrap_err();
+    assert!(nowhere.contains("no such segment"), "{nowhere}");
+    for name in disk.list_segments() {
+        disk.damage(&name, |bytes| {
+            bytes
+                .iter_mut()
+                .skip(HEADER as usize)
+                .for_each(|byte| *byte ^= 1);
+        });
+    }
+    for place in places {
+        assert!(reader.read(&[place]).is_err());
+    }
 }
 
 #[test]

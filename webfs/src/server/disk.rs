@@ -32,18 +32,19 @@ pub(super) enum Order {
     End(Option<oneshot::Sender<()>>),
 }
 
-/// Reads single payloads back. Calls block.
+/// Reads payloads back. Calls block.
 pub(super) trait Store: Send + Sync {
-    /// The payload of the entry at a place.
+    /// The payloads of the entries at these places.
     ///
     /// # Errors
     /// Says what could not be read.
-    fn payload(&self, at: Place) -> Result<Bytes, String>;
+    fn payloads(&self, places: &[Place]) -> Result<Vec<Bytes>, String>;
 }
 
 impl<D: Disk> Store for Reader<D> {
-    fn payload(&self, at: Place) -> Result<Bytes, String> {
-        self.read(at).map(|entry| entry.payload)
+    fn payloads(&self, places: &[Place]) -> Result<Vec<Bytes>, String> {
+        let entries = self.read(places)?;
+        Ok(entries.into_iter().map(|entry| entry.payload).collect())
     }
 }
 
@@ -56,12 +57,7 @@ pub(super) async fn payloads(
         return Ok(Vec::new());
     }
     let store = Arc::clone(store);
-    let read = move || {
-        places
-            .into_iter()
-            .map(|place| store.payload(place))
-            .collect()
-    };
+    let read = move || store.payloads(&places);
     match tokio::task::spawn_blocking(read).await {
         Ok(payloads) => payloads,
         Err(error) => Err(format!("reading the log: {error}")),
@@ -181,13 +177,18 @@ impl<D: Disk> Writer<D> {
 
     /// Sets the next segment aside, and tells when that no longer works, or works again.
     fn look_for_space(&mut self, engine: &Engine) -> Result<(), Ended> {
-        let full = self.log.prepare()? == Space::Full;
+        let space = self.log.prepare()?;
+        let full = space != Space::Enough;
         if full != self.full {
             self.full = full;
-            if full {
-                tracing::warn!("the disk is full: appends are refused");
-            } else {
-                tracing::info!("the disk has room again");
+            match space {
+                Space::Full(why) => {
+                    tracing::warn!(
+                        why,
+                        "no place for the next log segment: appends are refused"
+                    );
+                }
+                Space::Enough => tracing::info!("there is a place for the next log segment again"),
             }
             engine.with(|state, _| state.core.set_full(full));
         }
@@ -228,8 +229,10 @@ impl<D: Disk> Writer<D> {
     }
 
     fn copy(&self, place: Place) -> Result<Bytes, Ended> {
-        let read = self.log.reader().payload(place);
-        read.map_err(|why| Ended::Failed(Fatal::Log(why)))
+        let read = self.log.reader().payloads(&[place]);
+        let payload =
+            read.and_then(|payloads| payloads.into_iter().next().ok_or("nothing".to_owned()));
+        payload.map_err(|why| Ended::Failed(Fatal::Log(why)))
     }
 
     fn store_identity(&self, engine: &Engine, identity: Identity) -> Result<(), Ended> {

@@ -255,12 +255,12 @@ impl Engine {
             question(&mut state.core, now, ticket);
             ticket
         });
-        let asked = Asked {
+        let mut asked = Asked {
             engine: self,
-            ticket,
+            ticket: Some(ticket),
         };
         let answer = answered.await;
-        drop(asked);
+        asked.ticket = None;
         answer.unwrap_or(Err(NotReady::Stopping.into()))
     }
 
@@ -441,17 +441,18 @@ impl Moved {
 /// Withdraws a question when whoever asked does not wait any more.
 struct Asked<'a> {
     engine: &'a Engine,
-    ticket: Ticket,
+    /// `None` once it is answered.
+    ticket: Option<Ticket>,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        let ticket = self.ticket;
-        let open = |state: &mut State| state.waiting.remove(&ticket).is_some();
-        self.engine.with(|state, _| {
-            if open(state) {
-                state.core.cancel(ticket);
-            }
-        });
+        if let Some(ticket) = self.ticket {
+            self.engine.with(|state, _| {
+                if state.waiting.remove(&ticket).is_some() {
+                    state.core.cancel(ticket);
+                }
+            });
+        }
     }
 }

@@ -166,7 +166,11 @@ fn open_disk<D: Disk>(
         letter: identity.map(|identity| identity.letter),
     };
     let (log, report) = Log::open(Arc::clone(&disk), options, &mut |recalled| {
-        core.recovered(recalled.entry, recalled.place);
+        if recalled.aside {
+            core.recovered_aside(recalled.entry);
+        } else {
+            core.recovered(recalled.entry, recalled.place);
+        }
         Ok(())
     })
     .map_err(|e| bad(&e))?;
