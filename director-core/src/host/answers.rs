@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use director_recovery::{Event, Exception, Failed, Resend};
+use director_recovery::{Event, Exception, Failed, Kind, Resend};
 
 use super::chain::Link;
 use super::clock;
@@ -69,6 +69,8 @@ impl Ticket {
                 exception
                     .detail
                     .push_str("; it did not return, and was dropped");
+                request.counts = (step.sent(), step.answered());
+                self.tell_of(request, &step, exception.kind);
                 self.note_trouble(request, &step, &exception);
                 self.drop_link(request);
                 Ok(Event::Torn(exception))
@@ -96,12 +98,8 @@ impl Ticket {
     ) -> Event {
         let answered = step.answered();
         self.see_first_byte(request, step);
-        if let Some(node) = &request.node
-            && is_the_nodes(exception.kind)
-        {
-            self.inner()
-                .cluster
-                .observe(node.id, Seen::Failed(exception.kind));
+        if is_the_nodes(exception.kind) {
+            self.tell_of(request, step, exception.kind);
             self.note_trouble(request, step, &exception);
         }
         if !fit {
@@ -111,6 +109,18 @@ impl Ticket {
         // It died, though it may be back by now.
         let died = step.why_cut() == Some(Why::Down);
         self.failed_at(request.node.as_deref(), exception, fit, answered, died)
+    }
+
+    /// Tells the cluster of a node's failure. That its node was declared down, or that the request's
+    /// own time was over, the host said and not the node, which may be well again by now.
+    fn tell_of(&self, request: &Request, step: &Step, kind: Kind) {
+        let told = match step.why_cut() {
+            Some(Why::Down | Why::Late) => false,
+            Some(Why::Stalled) | None => true,
+        };
+        if let Some(node) = request.node.as_ref().filter(|_| told) {
+            self.inner().cluster.observe(node.id, Seen::Failed(kind));
+        }
     }
 
     pub(super) fn failed_at(

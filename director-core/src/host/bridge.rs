@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use director_abi as abi;
@@ -59,8 +60,8 @@ pub(super) unsafe fn log(record: *const abi::LogRecord) {
             text(record.message, LONGEST_MESSAGE),
         ]
     };
-    let inner = instance::find(record.instance);
-    let service = inner.as_ref().map_or("", |inner| inner.service.as_str());
+    let names = instance::names(record.instance);
+    let service = names.as_ref().map_or("", |names| names.service.as_str());
     let session = tables::with(|tables| tables.session.get()).unwrap_or(0);
     let line = record.line;
     match record.level {
@@ -112,7 +113,7 @@ pub(super) unsafe fn metric(
     labels: *const abi::MetricLabel,
     n_labels: usize,
 ) -> u64 {
-    let Some(inner) = instance::find(instance) else {
+    let Some(names) = instance::names(instance) else {
         return 0;
     };
     if n_labels > MOST_LABELS || (labels.is_null() && n_labels > 0) {
@@ -138,14 +139,17 @@ pub(super) unsafe fn metric(
     }
     let mut all = METRICS.write().unwrap_or_else(PoisonError::into_inner);
     if all.len() >= MOST_METRICS {
-        tracing::warn!(
-            service = inner.service,
-            metric = key.2,
-            "too many metrics: not kept"
-        );
+        if !names.said_too_many.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                service = names.service,
+                metric = key.2,
+                most = MOST_METRICS,
+                "too many metrics: this and further ones are not kept"
+            );
+        }
         return 0;
     }
-    let Some(metric) = Metric::of(&inner.service, &inner.plugin.description.name, &key) else {
+    let Some(metric) = Metric::of(&names.service, &names.plugin, &key) else {
         return 0;
     };
     all.push(metric);

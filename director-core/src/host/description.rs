@@ -332,7 +332,7 @@ impl Image<'_, '_> {
         if size < size_of::<abi::Descriptor>() as u64 || size > 64 * 1024 {
             return Err(self.garbled(format!("{size} bytes long")));
         }
-        let magic = self.read(at + offset_of!(abi::Descriptor, magic) as u64, 8)?;
+        let magic = self.read(self.plus(at, offset_of!(abi::Descriptor, magic))?, 8)?;
         if magic != abi::MAGIC {
             return Err(self.garbled(format!("it begins with {}", magic.escape_ascii())));
         }
@@ -359,6 +359,12 @@ impl Image<'_, '_> {
         }
     }
 
+    /// An address in the file is what the file says it is: it may lie anywhere.
+    fn plus(&self, at: u64, offset: usize) -> Result<u64, LoadError> {
+        at.checked_add(offset as u64)
+            .ok_or_else(|| self.garbled(format!("it is at {at:#x}")))
+    }
+
     fn read(&self, at: u64, len: u64) -> Result<&[u8], LoadError> {
         self.elf
             .segments()
@@ -369,7 +375,7 @@ impl Image<'_, '_> {
     /// A little-endian number of `N` bytes.
     fn number<const N: usize>(&self, at: u64, offset: usize) -> Result<u64, LoadError> {
         let mut wide = [0; 8];
-        let read = self.read(at + offset as u64, N as u64)?;
+        let read = self.read(self.plus(at, offset)?, N as u64)?;
         for (to, from) in wide.iter_mut().zip(read) {
             *to = *from;
         }
@@ -381,7 +387,7 @@ impl Image<'_, '_> {
         if len == 0 {
             return Ok(String::new());
         }
-        let ptr = self.pointer(at + (offset + offset_of!(abi::Bytes, ptr)) as u64)?;
+        let ptr = self.pointer(self.plus(at, offset + offset_of!(abi::Bytes, ptr))?)?;
         let read = self.read(ptr, len.min(LONGEST_TEXT as u64))?;
         Ok(String::from_utf8_lossy(read).into_owned())
     }

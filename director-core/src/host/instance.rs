@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use director_abi as abi;
@@ -115,6 +115,7 @@ impl Drop for Handle {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) number: u64,
+    _named: Number,
     pub(super) plugin: Arc<Plugin>,
     pub(super) data: Foreign,
     pub(super) service: String,
@@ -127,12 +128,49 @@ pub(super) struct Inner {
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
-static INSTANCES: RwLock<Option<HashMap<u64, Weak<Inner>>>> = RwLock::new(None);
+static NAMES: RwLock<Option<HashMap<u64, Arc<Names>>>> = RwLock::new(None);
 
-/// The instance of a number.
-pub(super) fn find(number: u64) -> Option<Arc<Inner>> {
-    let all = INSTANCES.read().unwrap_or_else(PoisonError::into_inner);
-    all.as_ref()?.get(&number)?.upgrade()
+/// What an instance's log lines and metrics bear, from before its making to its end. It holds nothing
+/// of the instance, so that nobody who speaks for it can be the last to hold it.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) service: String,
+    pub(super) plugin: String,
+    /// That it has too many metrics was said.
+    pub(super) said_too_many: AtomicBool,
+}
+
+/// The names of an instance's number.
+pub(super) fn names(number: u64) -> Option<Arc<Names>> {
+    let all = NAMES.read().unwrap_or_else(PoisonError::into_inner);
+    all.as_ref()?.get(&number).map(Arc::clone)
+}
+
+/// An instance's number, with its names for as long as it is kept.
+#[derive(Debug)]
+struct Number(u64);
+
+impl Number {
+    fn new(service: &str, plugin: &str) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let names = Arc::new(Names {
+            service: service.to_owned(),
+            plugin: plugin.to_owned(),
+            said_too_many: AtomicBool::new(false),
+        });
+        let mut all = NAMES.write().unwrap_or_else(PoisonError::into_inner);
+        all.get_or_insert_default().insert(number, names);
+        Self(number)
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        let mut all = NAMES.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(all) = all.as_mut() {
+            all.remove(&self.0);
+        }
+    }
 }
 
 impl Library {
@@ -142,7 +180,8 @@ impl Library {
     ///
     /// [`CreateError`]: every mistake in the options, or that the plugin failed.
     pub fn create(&self, settings: InstanceSettings) -> Result<Instance, CreateError> {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let named = Number::new(&settings.service, &self.plugin.description.name);
+        let number = named.0;
         let state_dir = settings.state_dir.to_string_lossy();
         let info = abi::InstanceInfo {
             size: size_of::<abi::InstanceInfo>(),
@@ -162,6 +201,7 @@ impl Library {
         }
         let inner = Arc::new(Inner {
             number,
+            _named: named,
             plugin: Arc::clone(&self.plugin),
             data: Foreign(data),
             meters: Meters::new(&settings.service),
@@ -172,11 +212,6 @@ impl Library {
             closing: Stopper::new().0,
             faults: Mutex::default(),
         });
-        INSTANCES
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_default()
-            .insert(number, Arc::downgrade(&inner));
         Ok(Instance {
             handle: Arc::new(Handle { inner }),
         })
@@ -286,11 +321,6 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let mut all = INSTANCES.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(all) = all.as_mut() {
-            all.remove(&self.number);
-        }
-        drop(all);
         let data = std::mem::replace(&mut self.data, Foreign(ptr::null_mut()));
         // SAFETY: tasks and links hold this, so none is alive; called once.
         let status = unsafe { (self.plugin.functions.destroy)(data.0) };

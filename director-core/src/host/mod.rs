@@ -3,7 +3,8 @@
 //! A plugin is a shared library that knows a protocol; it owns nothing. Its streams, timers, relays,
 //! chains and tickets stand in tables of the thread on which its tasks run, and it holds numbers
 //! (`slab`). They are freed with the task that made them, whatever the plugin forgot. Each thread
-//! has its own tables, so nothing here is locked on a session's way.
+//! has its own tables, which need no locks; what is shared is the cluster, and the list of sessions
+//! for the status (a lock at a session's begin and end, and its own when it changes its link).
 //!
 //! ```text
 //! description  library  instance        a library judged, loaded, at work for a service

@@ -12,7 +12,6 @@ use super::connect::{connect_to, unreachable};
 use super::instance::Inner;
 use super::keeper::Local;
 use super::library::NodeTask;
-use super::session::drive;
 use super::stop::Stopper;
 use super::stream::{Ending, Side, Stream};
 use super::task::{Driven, Said, Task, TaskEnd, Work};
@@ -107,7 +106,7 @@ async fn ask(
         // is lent for the call.
         unsafe { function(inner.data.0, task.number, stream.number, &raw const info) }
     });
-    match drive(driven).await {
+    match driven.await {
         TaskEnd::Ended(said) => Ok(said),
         TaskEnd::Panicked => Err(fault("the plugin panicked")),
     }

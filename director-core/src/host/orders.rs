@@ -71,7 +71,7 @@ impl Ticket {
         let died = self.connect_cut.replace(false);
         request.doing = Doing::Nothing;
         let Some(node) = request.node.clone() else {
-            return Event::NonePicked; // cannot be: a node was picked before it was connected to
+            return self.no_node();
         };
         let side = Side::Link {
             instance: self.inner().number,
@@ -93,6 +93,15 @@ impl Ticket {
                 self.failed_at(Some(&node), exception, false, 0, died)
             }
         }
+    }
+
+    /// A node is always picked before it is connected to; if not, that is a fault of the director.
+    fn no_node(&self) -> Event {
+        tracing::error!(
+            service = self.inner().service,
+            "a request was to connect, and no node was picked: this is a fault of the director"
+        );
+        Event::NonePicked
     }
 
     /// Carries out an order, or hands it to the plugin.
@@ -175,7 +184,7 @@ impl Ticket {
             return Carried::Event(Event::Established);
         }
         let Some(node) = request.node.clone() else {
-            return Carried::Event(Event::NonePicked); // cannot be: it was picked
+            return Carried::Event(self.no_node());
         };
         let left = Duration::from_nanos(request.until.saturating_sub(clock::now()));
         let within = self.inner().timeouts.connect.min(left);

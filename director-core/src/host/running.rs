@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::instance::Inner;
 use super::keeper::Local;
 use super::node_task::begin_run;
-use super::session::drive;
 use super::stop::Stop;
 use super::task::{Task, TaskEnd, Work};
 
@@ -25,7 +24,7 @@ pub(super) async fn run(inner: Arc<Inner>, stop: Stop) {
             );
             return;
         };
-        match drive(begin_run(&task)).await {
+        match begin_run(&task).await {
             TaskEnd::Ended(said) => {
                 if let Some(exception) = said.exception(&inner.plugin, None) {
                     tracing::warn!(service = inner.service, %exception, "the plugin's own work ended");

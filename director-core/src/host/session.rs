@@ -14,7 +14,7 @@ use super::node_task;
 use super::sessions::Showing;
 use super::stop::Stop;
 use super::stream::{Side, Stream};
-use super::task::{Driven, Said, Task, TaskEnd, Work};
+use super::task::{Said, Task, TaskEnd, Work};
 
 /// A client that is silent for so long is asked by the kernel whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -171,7 +171,7 @@ impl Begun {
         });
         let driven = node_task::begin_serve(&task, &stream, peer);
         let inner = Arc::clone(&self.inner);
-        let outcome = match drive(driven).await {
+        let outcome = match driven.await {
             TaskEnd::Panicked => Outcome::Panicked,
             TaskEnd::Ended(said) => match said.exception(&inner.plugin, None) {
                 None => Outcome::Ended,
@@ -210,11 +210,6 @@ impl Drop for Begun {
             self.finish(Outcome::Dropped);
         }
     }
-}
-
-/// Drives a future to its end, and drops it there: what it owns is freed before the end is told.
-pub(super) async fn drive(driven: Driven) -> TaskEnd {
-    driven.await
 }
 
 impl Said {

@@ -97,9 +97,12 @@ pub(super) struct Step {
 #[derive(Debug)]
 struct Cut {
     why: Why,
+    at: u64,
     /// How much of the grace is used up.
     used: u64,
     looked_at: u64,
+    /// What the client had accepted at the last look.
+    accepted: u64,
     over: bool,
 }
 
@@ -200,9 +203,12 @@ impl Step {
 
     /// Sees how it stands at `now`.
     pub(super) fn look(&mut self, now: u64, timeouts: &Timeouts) -> Found {
-        let waits = self.waits_for_client();
-        if let Some(cut) = &mut self.cut {
-            return cut.look(now, waits, clock::nanoseconds(timeouts.cut_grace));
+        if self.cut.is_some() {
+            let waits = self.waits_for_client(now, timeouts);
+            let accepted = self.answered();
+            return self.cut.as_mut().map_or(Found::Fine(NEVER), |cut| {
+                cut.look(now, waits, accepted, clock::nanoseconds(timeouts.cut_grace))
+            });
         }
         if now >= self.deadline {
             return Found::Cut(Why::Late);
@@ -250,13 +256,16 @@ impl Step {
     }
 
     /// Whether its grace stands still. A cleanup is not waited for longer than its client's window
-    /// is closed; an attempt may also wait for what the client has to say.
-    fn waits_for_client(&self) -> bool {
+    /// is closed. An attempt may also wait for what the client has to say, but not for ever: some
+    /// task of the plugin's may always be reading, whatever the attempt itself waits for.
+    fn waits_for_client(&self, now: u64, timeouts: &Timeouts) -> bool {
         let Some(client) = &self.client else {
             return false;
         };
+        let cut_at = self.cut.as_ref().map_or(now, |cut| cut.at);
+        let early = now.saturating_sub(cut_at) < clock::nanoseconds(timeouts.stall);
         match self.what {
-            What::Attempt => client.is_held_up() || client.is_awaited(),
+            What::Attempt => client.is_held_up() || (early && client.is_awaited()),
             What::CleanUp => client.is_held_up(),
             What::Establish | What::Ask => false,
         }
@@ -267,19 +276,23 @@ impl Cut {
     fn new(why: Why, now: u64) -> Self {
         Self {
             why,
+            at: now,
             used: 0,
             looked_at: now,
+            accepted: 0,
             over: false,
         }
     }
 
-    fn look(&mut self, now: u64, waits: bool, grace: u64) -> Found {
+    /// `waits` for the client; a client that takes bytes is waited for too.
+    fn look(&mut self, now: u64, waits: bool, accepted: u64, grace: u64) -> Found {
         if self.over {
             return Found::Fine(NEVER);
         }
         let passed = now.saturating_sub(self.looked_at);
         self.looked_at = now;
-        if !waits {
+        let takes = std::mem::replace(&mut self.accepted, accepted) < accepted;
+        if !waits && !takes {
             self.used = self.used.saturating_add(passed);
         }
         if self.used >= grace {

@@ -2,8 +2,10 @@
 //!
 //! A plugin's task is polled with the host's waker, which a plugin built with the SDK hands back as
 //! it came: known by the address of its functions, it is used without a wrapper or an allocation.
-//! Any other waker is the plugin's: cloned once, compared by what its clone says it is, and never
-//! cloned, woken or dropped while something of the host is borrowed.
+//! Any other waker is the plugin's: cloned once, and compared by what its clone says it is. It is
+//! never woken while a table of the host is borrowed. It may be cloned or dropped while one stream
+//! or request is: should it come back into the host from there, that one thing answers as if it
+//! were gone.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -234,36 +236,48 @@ impl std::fmt::Debug for WakerSlot {
     }
 }
 
-/// Wakers of one task that are kept at most; more are those of futures that have gone.
-const MOST_WAITING: usize = 64;
+/// Wakers of one task beyond which those of futures that have gone are sorted out.
+const FEW_WAITING: usize = 64;
 
 /// The wakers of many that wait for one thing. Itself the waker to poll that thing with.
 #[derive(Default)]
-pub(crate) struct ManyWakers(Mutex<Vec<Waker>>);
+pub(crate) struct ManyWakers(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    wakers: Vec<Waker>,
+    /// How many are kept before all are woken and those that still wait come again. It doubles each
+    /// time, so that as many as there may be are woken in vain twice at most each.
+    most: usize,
+}
 
 impl ManyWakers {
-    /// Keeps the lent waker, once. When there are too many, all are woken: who still waits comes
-    /// again.
+    /// Keeps the lent waker, once. When there are many, all are woken: who still waits comes again.
     pub(crate) fn add(&self, lent: Lent<'_>) {
         if matches!(lent, Lent::Nobody) {
             return;
         }
-        let mut all = self.take();
+        let (mut all, most) = {
+            let mut waiting = self.lock();
+            waiting.most = waiting.most.max(FEW_WAITING);
+            (std::mem::take(&mut waiting.wakers), waiting.most)
+        };
         if !all.iter().any(|held| lent.is(held)) {
             all.push(lent.to_owned());
         }
-        if all.len() > MOST_WAITING {
+        if all.len() > most {
+            self.lock().most = most.saturating_mul(2);
             all.drain(..).for_each(Waker::wake);
         }
-        self.lock().append(&mut all);
+        self.lock().wakers.append(&mut all);
     }
 
     /// Nothing of a plugin's runs while the list is locked.
     fn take(&self) -> Vec<Waker> {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut self.lock().wakers)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Waker>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -422,15 +436,24 @@ mod tests {
     #[test]
     fn too_many_are_woken_early_rather_than_kept() {
         let many = Arc::new(ManyWakers::default());
-        let counts: Vec<Arc<Count>> = (0..=MOST_WAITING).map(|_| Arc::default()).collect();
-        for count in &counts {
-            many.add(Lent::Ours(&Waker::from(Arc::clone(count))));
-        }
-        assert!(
+        let counts: Vec<Arc<Count>> = (0..=FEW_WAITING).map(|_| Arc::default()).collect();
+        let all_come = || {
+            for count in &counts {
+                many.add(Lent::Ours(&Waker::from(Arc::clone(count))));
+            }
+        };
+        let woken = |times| {
             counts
                 .iter()
-                .all(|count| count.0.load(Ordering::Relaxed) == 1)
-        );
+                .all(|count| count.0.load(Ordering::Relaxed) == times)
+        };
+        all_come();
+        assert!(woken(1), "once there was one too many");
+        // All of them still wait, and come again: now there is room for them.
+        all_come();
+        assert!(woken(1));
+        Waker::from(Arc::clone(&many)).wake();
+        assert!(woken(2));
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn an_attempt_that_does_not_return_is_torn_after_its_grace_and_never_resent() {
         let stage = Stage::new(&addresses, true, |task| async move {
             let ticket = Ticket::open(task.chain());
             let action = to_attempt(ticket, event(abi::Event::BEGIN)).await;
+            action.stream.write(b"do it").await.unwrap();
             let _failed = action.stream.line().await;
             let begun = Instant::now();
             ticket.cut().await; // instead of telling of the failure
@@ -91,6 +92,11 @@ fn an_attempt_that_does_not_return_is_torn_after_its_grace_and_never_resent() {
             );
             let up = ticket.step(event(abi::Event::TORN)).await.unwrap();
             assert_eq!((up.tag, up.kind), (abi::Action::CLEAN_UP, abi::kind::LOST));
+            assert_eq!(
+                (up.sent, up.answered),
+                (5, 0),
+                "the torn attempt's own counts"
+            );
             let over = ticket.step(anywhere()).await.unwrap();
             assert_eq!((over.tag, over.attempt), (abi::Action::GIVE_UP, 1));
             Ok(())
@@ -102,6 +108,70 @@ fn an_attempt_that_does_not_return_is_torn_after_its_grace_and_never_resent() {
         client.shutdown().await.unwrap();
         stage.declare_down(which);
         assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
+#[test]
+fn a_client_that_is_awaited_for_other_reasons_holds_the_grace_for_a_bound_only() {
+    play(|| async {
+        let (listeners, addresses) = nodes(1).await;
+        let timeouts = Timeouts {
+            cut_grace: Duration::from_millis(50),
+            stall: Duration::from_millis(400),
+            ..Timeouts::default()
+        };
+        let stage = Stage::with(&addresses, true, timeouts, |task| async move {
+            let ticket = Ticket::open(task.chain());
+            to_attempt(ticket, event(abi::Event::BEGIN)).await;
+            // It waits for something of its own, and another part of the task reads the client, as
+            // a server's connection always does.
+            let begun = Instant::now();
+            tokio::select! {
+                biased;
+                read = task.stream.read(1) => panic!("the client says nothing, and {read:?}"),
+                () = ticket.cut() => {}
+            }
+            assert!(
+                begun.elapsed() >= Duration::from_millis(400),
+                "{:?}",
+                begun.elapsed()
+            );
+            Ok(())
+        })
+        .await;
+        let (_client, session) = stage.client().await;
+        let _node = accept(&listeners[0]).await;
+        stage.declare_down(0);
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
+#[test]
+fn a_late_report_of_a_death_does_not_hurt_the_node_that_is_back() {
+    play(|| async {
+        let (listeners, addresses) = nodes(1).await;
+        let stage = Stage::new(&addresses, true, |task| async move {
+            let ticket = Ticket::open(task.chain());
+            let action = to_attempt(ticket, event(abi::Event::BEGIN)).await;
+            assert_eq!(action.stream.line().await, Err(abi::CODE_CUT));
+            assert_eq!(task.stream.line().await.unwrap(), "now\n");
+            let up = ticket.step(failed(abi::kind::LOST, 0, 0)).await.unwrap();
+            assert_eq!((up.tag, up.kind), (abi::Action::CLEAN_UP, abi::kind::LOST));
+            Ok(())
+        })
+        .await;
+        let (mut client, session) = stage.client().await;
+        let _dead = accept(&listeners[0]).await;
+        stage.declare_down(0);
+        let node = stage.cluster.node(0).unwrap();
+        assert_eq!(node.standing(), Standing::Down);
+        tokio::task::yield_now().await;
+        stage
+            .cluster
+            .probed(&node, Ok(crate::cluster::NodeLoad::default()));
+        write(&mut client, b"now\n").await;
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+        assert_eq!(node.standing(), Standing::Up);
     });
 }
 
@@ -208,11 +278,8 @@ fn a_request_has_a_deadline_of_its_own() {
         let (_client, session) = stage.client().await;
         let (_node, which) = either(&listeners).await;
         assert_eq!(ended(session).await.outcome, Outcome::Ended);
-        // That the request had no more time is told of the node all the same; a probe will clear it.
-        assert_eq!(
-            stage.cluster.node(which).unwrap().standing(),
-            Standing::Suspect
-        );
+        // That the request had no more time is not the node's failure.
+        assert_eq!(stage.cluster.node(which).unwrap().standing(), Standing::Up);
     });
 }
 

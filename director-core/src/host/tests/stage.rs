@@ -133,7 +133,11 @@ impl Stage {
             service: "stage".to_owned(),
             options: plugin::options(does),
             state_dir: "nowhere".into(),
-            limits: director_recovery::Limits::default(),
+            limits: director_recovery::Limits {
+                // Some tests cut more often than any node dies.
+                attempts: 10_000,
+                ..director_recovery::Limits::default()
+            },
             timeouts,
             cluster: Arc::clone(&cluster),
         };
