@@ -26,7 +26,6 @@ pub use crate::health::Prober;
 use crate::health::standing::{Change, Health, HealthSettings};
 pub use crate::health::standing::{Standing, Suspicion};
 use meters::Meters;
-use pick::Candidate;
 
 /// Target of the log lines about nodes that come and go.
 const LOG: &str = "director::node";
@@ -114,9 +113,8 @@ impl Cluster {
                 .filter(|node| node.standing() != Standing::Down);
         }
         let now = self.now();
-        let candidates: Vec<Candidate> =
-            self.nodes.iter().map(|node| node.candidate(now)).collect();
-        let chosen = pick::choose(&candidates, avoid, &mut chance::number)?;
+        let candidates = self.nodes.iter().map(|node| node.candidate(now));
+        let chosen = pick::choose(candidates, avoid, &mut chance::number)?;
         self.node(chosen)
     }
 
@@ -145,7 +143,9 @@ impl Cluster {
             return;
         };
         node.meters.seen(seen);
-        let may_eject = matches!(seen, Seen::Failed(_)) && self.can_spare(node.id);
+        // The other nodes are asked only when it matters, and while this one is not locked.
+        let on_the_edge = matches!(seen, Seen::Failed(_)) && node.health().is_on_the_edge();
+        let may_eject = on_the_edge && self.can_spare(node.id);
         let change = node.health().seen(seen, self.now(), may_eject);
         self.apply(node, change, "");
     }

@@ -316,6 +316,12 @@ impl Health {
         Some(until)
     }
 
+    /// Whether one more failed attempt may eject it.
+    #[must_use]
+    pub fn is_on_the_edge(&self) -> bool {
+        self.failures.saturating_add(1) >= self.settings.breaker_failures
+    }
+
     fn suspect(&mut self, why: Suspicion) -> Change {
         match self.state {
             State::Up => {
