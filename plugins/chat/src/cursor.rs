@@ -17,6 +17,9 @@ const MAX_TOKEN: usize = 255;
 /// The sum has 16 digits.
 const MAX_SUM: u64 = 9_999_999_999_999_999;
 
+/// No server gets beyond this index: 152 million starts, or a million appends a second for 100 days.
+const MAX_INDEX: u64 = 10_000_000_000_000;
+
 /// One index per letter, sorted by letter, no zeros.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Cut(Vec<(Letter, u64)>);
@@ -136,6 +139,12 @@ impl Cursor {
             std::cmp::Ordering::Equal => self.cut.merge(&other.cut),
             std::cmp::Ordering::Greater => self.clone_from(other),
         }
+    }
+
+    /// Whether any stream can ever have come so far. What lies beyond could not be added to.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        self.cut.names().all(|name| name.index <= MAX_INDEX)
     }
 
     /// Whether servers take its token: neither it nor its sum is too long.

@@ -32,13 +32,23 @@ pub struct Shared {
 pub struct Said {
     /// The last answer that another node might have spared the client.
     pub last: Option<Answer>,
-    /// It may have happened.
+    /// It may have happened: only of what changes something.
     pub unknown: bool,
+    changes: bool,
     node: Option<u32>,
     answered: bool,
 }
 
 impl Said {
+    /// Of a request that changes something.
+    #[must_use]
+    pub fn to_a_change() -> Self {
+        Self {
+            changes: true,
+            ..Self::default()
+        }
+    }
+
     /// An attempt begins at that node.
     pub fn begin(&mut self, node: u32) {
         self.node = Some(node);
@@ -54,7 +64,7 @@ impl Said {
         match failures::of(&answer) {
             None => Ok(answer),
             Some(failure) => {
-                self.unknown |= failures::leaves_unknown(&answer);
+                self.unknown |= self.changes && failures::leaves_unknown(&answer);
                 self.last = Some(answer);
                 Err(failure)
             }
@@ -64,9 +74,7 @@ impl Said {
     /// The cleanup of every request: all may go anywhere, for reads change nothing and writes carry a
     /// request id.
     pub fn cleanup(&mut self, memory: &Memory, why: &Exception) -> Resend {
-        if why.sent > 0 && !self.answered {
-            self.unknown = true;
-        }
+        self.unknown |= self.changes && why.sent > 0 && !self.answered;
         if let Some(node) = self.node
             && is_of_the_node(why.kind)
         {

@@ -128,7 +128,7 @@ fn a_write_whose_acknowledgement_was_lost_is_shown_once() {
 #[test]
 fn without_names_something_is_shown_twice() {
     let mut twice = 0;
-    for seed in 0..8 {
+    for seed in 0..2 {
         for at in 0..SERVERS.len() {
             let world = World::seeded(seed);
             let all = lost_acknowledgement(&world, at, r#"{"without": ["names"]}"#);
@@ -315,6 +315,8 @@ fn what_no_node_has_is_404_and_other_paths_are_forwarded() {
             assert_eq!(client.ask(&format!("GET {path}"), "").await.status, 404);
         }
         assert_eq!(client.ask("PATCH /v1/stream/x", "").await.status, 405);
+        let far = "GET /v1/stream/rooms/x?offset=9999999999999999_g0-a.9999999999999999";
+        assert_eq!(client.ask(far, "").await.status, 400);
         assert_eq!(client.ask("GET /v1/stream/a/../b", "").await.status, 400);
         let bad = client
             .ask(

@@ -105,6 +105,10 @@ async fn answer(shared: &Arc<Shared>, director: &Director, request: Request<Inco
         return forward(shared, director, head.method, target, headers).await;
     };
     let query = Query::of(&target);
+    let far = |cursor: &Cursor| !cursor.is_plausible();
+    if own.as_ref().is_some_and(far) || query.cursor().as_ref().is_some_and(far) {
+        return reply::error(StatusCode::BAD_REQUEST, "the offset lies beyond any tail");
+    }
     // What a client brings it has seen somewhere, perhaps through another director.
     for cursor in [&own, &query.cursor()].into_iter().flatten() {
         shared.memory.offered(&room, cursor);
@@ -264,7 +268,7 @@ async fn open(call: Call, body: Bytes, director: &Director) -> Reply {
         call,
         body,
         request,
-        said: Said::default(),
+        said: Said::to_a_change(),
     };
     perform!(request, director)
 }
@@ -274,7 +278,7 @@ async fn delete(call: Call, director: &Director) -> Reply {
     let request = Delete {
         call,
         request,
-        said: Said::default(),
+        said: Said::to_a_change(),
     };
     perform!(request, director)
 }
@@ -304,7 +308,7 @@ async fn append(call: Call, body: Bytes, director: &Director) -> Reply {
         write,
         body,
         anew: false,
-        said: Said::default(),
+        said: Said::to_a_change(),
     };
     perform!(request, director)
 }
