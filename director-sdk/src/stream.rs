@@ -15,6 +15,10 @@ use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 use crate::glue::host;
 use crate::stream_error::{CODE_END, CODE_LONG, Side, StreamError};
 
+/// Room for a copy of unread bytes that a stream at rest may keep, in bytes: thousands of them wait at
+/// once, and each may have seen a full buffer of the host's.
+const KEPT: usize = 512;
+
 /// A node's number in its cluster, kept for as long as the service has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
@@ -55,7 +59,11 @@ impl Stream {
 
     /// Forgets the copy: the host's unread bytes are about to be taken by another way.
     pub(crate) fn forget_seen(&mut self) {
-        self.seen.clear();
+        if self.seen.capacity() > KEPT {
+            self.seen = Vec::new();
+        } else {
+            self.seen.clear();
+        }
         self.taken = 0;
     }
 
@@ -460,3 +468,20 @@ macro_rules! like_stream {
     )* };
 }
 like_stream!(ClientStream, NodeStream);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_at_rest_keeps_no_room_for_what_it_once_saw() {
+        let mut stream = Stream::new(0, Side::Client);
+        for length in [1, KEPT, KEPT + 1, 16 * 1024] {
+            stream.seen = vec![b'x'; length];
+            stream.consume(length - 1);
+            assert_eq!(stream.unread(), b"x");
+            stream.consume(1);
+            assert!(stream.seen.capacity() <= KEPT, "after {length} bytes");
+        }
+    }
+}

@@ -21,7 +21,8 @@ const ADD: u32 = 1;
 const SET: u32 = 2;
 const OBSERVE: u32 = 3;
 
-/// Numbers kept here; a plugin with more metrics asks the host at each use, which has its own bound.
+/// Numbers kept here; a plugin with more metrics asks the host at each use, which has its own bound. So
+/// does one to which the host gave none: it may have one later.
 const KEPT: usize = 4096;
 
 /// A recorder that hands everything to the host.
@@ -48,7 +49,7 @@ impl ToHost {
                     .map(|label| (label.key(), label.value()))
                     .collect();
                 let number = host::metric(instance, what, key.name(), &labels);
-                if known.len() < KEPT {
+                if number != 0 && known.len() < KEPT {
                     known.insert(kept, number);
                 }
                 number
@@ -108,5 +109,20 @@ impl GaugeFn for Meter {
 impl HistogramFn for Meter {
     fn record(&self, value: f64) {
         host::metric_record(self.0, OBSERVE, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_that_the_host_had_no_number_for_is_asked_for_again() {
+        // There is no host in this crate's own tests, so there is no number.
+        let recorder = ToHost::new();
+        let meter = recorder.meter(COUNTER, &Key::from_name("early"));
+        assert_eq!(meter.0, 0);
+        let known = recorder.known.lock().unwrap();
+        assert!(known.is_empty(), "{known:?}");
     }
 }
