@@ -63,7 +63,7 @@ pub struct HostApi {
     pub stream_poll_flush: Option<unsafe extern "C" fn(stream: u64, waker: *const Waker) -> IoPoll>,
     /// Says the end of what is written (a FIN). Nothing else ever does: a stream given up is reset.
     pub stream_poll_close: Option<unsafe extern "C" fn(stream: u64, waker: *const Waker) -> IoPoll>,
-    /// Gives the stream up: reset, unless both directions have ended properly. Its number is void.
+    /// Gives the stream up: reset, unless the plugin has closed it. Its number is void.
     pub stream_give_up: Option<unsafe extern "C" fn(stream: u64)>,
     /// Tells about a stream. [`crate::READY`] or [`crate::FAILED`].
     pub stream_info: Option<unsafe extern "C" fn(stream: u64, info: *mut StreamInfo) -> u32>,

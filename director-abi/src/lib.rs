@@ -224,18 +224,25 @@ pub struct NodeInfo {
 /// # Safety of implementations
 ///
 /// The type is `repr(C)`, begins with `size: usize` (or is read with its length known), has only
-/// fields for which all-zero bytes are a value, and only ever grows at its end. The trait is sealed
-/// to this crate by that contract; the code that copies stands in host and SDK.
-pub trait Table: Sized {
+/// fields for which all-zero bytes are a value, and only ever grows at its end. So the trait is sealed
+/// to this crate; the code that copies stands in host and SDK.
+pub trait Table: sealed::Sealed + Sized {
     /// The size in ABI 1.0; a peer that is shorter is refused.
     const SIZE_1_0: usize;
 }
 
+mod sealed {
+    pub trait Sealed {}
+}
+
 macro_rules! tables {
-    ($($table:ty),* $(,)?) => { $(impl Table for $table {
-        // 1.0 is the present layout; when a field is appended, this becomes the old number.
-        const SIZE_1_0: usize = core::mem::size_of::<Self>();
-    })* };
+    ($($table:ty),* $(,)?) => { $(
+        impl sealed::Sealed for $table {}
+        impl Table for $table {
+            // 1.0 is the present layout; when a field is appended, this becomes the old number.
+            const SIZE_1_0: usize = core::mem::size_of::<Self>();
+        }
+    )* };
 }
 tables!(
     HostApi,
