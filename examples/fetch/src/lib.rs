@@ -69,14 +69,23 @@ impl Protocol for Fetch {
     const LINKS: Links = Links::Pooled;
 
     fn create(options: Options, _host: Host) -> Result<Self, Vec<ConfigMistake>> {
+        // Every mistake at once: the operator corrects them in one go.
+        let mut mistakes = Vec::new();
         if options.line_limit < 64 {
-            let found = format!(
-                "{} is too short for any request: at least 64",
-                options.line_limit
-            );
-            return Err(vec![ConfigMistake::new("line_limit", found)]);
+            let found = options.line_limit;
+            let found =
+                format!("found {found}, too short for any request: right would be 64 or more");
+            mistakes.push(ConfigMistake::new("line_limit", found));
         }
-        Ok(Self { options })
+        if options.idle_seconds == 0 {
+            let found = "found 0, in which no client can ask: right would be 1 or more";
+            mistakes.push(ConfigMistake::new("idle_seconds", found));
+        }
+        if mistakes.is_empty() {
+            Ok(Self { options })
+        } else {
+            Err(mistakes)
+        }
     }
 
     fn failures() -> &'static [FailureRow] {

@@ -207,23 +207,28 @@ fn a_line_without_end_ends_the_session_and_no_more() {
 
 #[test]
 fn a_slow_client_is_not_torn_from_its_download() {
-    let world = World::seeded(9);
-    world.buffers(256, 256);
     let file = file(3000);
-    mirrors(&world, &[&file, &file]);
-    world.run(async {
-        let mut client = world.connect();
-        client.write_all(b"GET f 0\r\n").await.unwrap();
-        let head = client.read_line().await.unwrap();
-        assert!(head.starts_with("OK 3000"));
-        let mut got = client.read_exact(100).await.unwrap();
-        // Whichever serves it: it is held for dead, and the client takes a minute to go on.
-        world.declare_down("mirror 0");
-        world.sleep(Duration::from_secs(60)).await;
-        got.extend(client.read_exact(2900).await.unwrap());
-        assert_eq!(got, file);
-    });
-    assert_eq!(world.finish(), Leftover::default());
+    let mut switched = 0;
+    for seed in 0..8 {
+        let world = World::seeded(seed);
+        world.buffers(256, 256);
+        mirrors(&world, &[&file, &file]);
+        world.run(async {
+            let mut client = world.connect();
+            client.write_all(b"GET f 0\r\n").await.unwrap();
+            let head = client.read_line().await.unwrap();
+            assert!(head.starts_with("OK 3000"));
+            let mut got = client.read_exact(100).await.unwrap();
+            // One of them is held for dead, and the client takes a minute to go on.
+            world.declare_down("mirror 0");
+            world.sleep(Duration::from_secs(60)).await;
+            got.extend(client.read_exact(2900).await.unwrap());
+            assert_eq!(got, file, "seed {seed}");
+        });
+        switched += world.switches();
+        assert_eq!(world.finish(), Leftover::default());
+    }
+    assert!(switched > 0, "it was never the one in use");
 }
 
 #[test]
@@ -246,7 +251,10 @@ fn a_bad_option_is_told_by_its_path() {
         let world = World::seeded(1);
         world.start::<Fetch>(options).unwrap_err()[0].to_string()
     };
-    assert!(mistakes(r#"{"line_limit": 3}"#).starts_with("line_limit: 3 is too short"));
+    assert!(mistakes(r#"{"line_limit": 3}"#).starts_with("line_limit: found 3, too short"));
+    assert!(mistakes(r#"{"idle_seconds": 0}"#).starts_with("idle_seconds: found 0"));
+    let both = World::seeded(1).start::<Fetch>(r#"{"line_limit": 3, "idle_seconds": 0}"#);
+    assert_eq!(both.unwrap_err().len(), 2);
     assert!(mistakes(r#"{"line_limit": "x"}"#).starts_with("line_limit: invalid type"));
     assert!(mistakes(r#"{"lime": 1}"#).starts_with("lime: unknown field"));
 }
