@@ -26,6 +26,9 @@ pub struct Failed {
     pub fit: bool,
     /// Bytes that the client accepted during the attempt: progress.
     pub answered: u64,
+    /// How long the attempt lasted, when its node owed nothing as it failed: a live read in a quiet hour.
+    /// Zero when a byte was due.
+    pub stood: Duration,
     /// The node is suspect or down: the first switch away from it costs no budget.
     pub node_died: bool,
     /// How long to wait before the switch, so that a dead node's sessions do not move as one.
@@ -310,11 +313,14 @@ impl CleaningUp {
         let Failed {
             exception,
             answered,
+            stood,
             node_died,
             spread,
             ..
         } = self.failed;
-        if answered > 0 {
+        // A node that owed nothing for longer than any back-off did its work: that there was none to
+        // do is no trouble, and its time is not to be counted as such.
+        if answered > 0 || stood > self.course.limits.back_off_max {
             self.course.progressed(at.now);
         }
         self.course.note(self.node, &exception);

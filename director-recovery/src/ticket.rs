@@ -276,6 +276,7 @@ fn torn(exception: Exception) -> Failed {
         exception,
         fit: false,
         answered: 0,
+        stood: Duration::ZERO,
         node_died: false,
         spread: Duration::ZERO,
     }

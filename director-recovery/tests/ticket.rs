@@ -27,6 +27,7 @@ fn failed(kind: Kind, node: NodeId) -> Failed {
         exception: Exception::new(kind, Some(node), "as told"),
         fit: false,
         answered: 0,
+        stood: Duration::ZERO,
         node_died: false,
         spread: Duration::ZERO,
     }
@@ -246,6 +247,59 @@ fn progress_starts_the_bounds_anew() {
 }
 
 #[test]
+fn a_live_read_in_a_quiet_time_may_lose_one_node_after_another() {
+    let mut run = Run::new();
+    while run.budget.withdraw(run.now) {}
+    let mut order = run.on(Event::Begin { link: None });
+    for turn in 0..20 {
+        assert_eq!(run.reach(order, turn % 2), Order::Attempt(turn % 2));
+        let stood = Duration::from_secs(3600);
+        run.now += stood;
+        while run.budget.withdraw(run.now) {}
+        let lost = Failed {
+            stood,
+            node_died: true,
+            ..failed(Kind::Lost, turn % 2)
+        };
+        run.on(Event::Failed(lost));
+        order = run.on(Event::Cleaned(Resend::Anywhere));
+    }
+    assert!(matches!(order, Order::Pick { .. }), "{order:?}");
+}
+
+#[test]
+fn a_node_that_owed_nothing_only_for_a_moment_has_not_done_its_work() {
+    let mut run = Run::new();
+    let mut order = run.on(Event::Begin { link: None });
+    for turn in 0.. {
+        if let Order::GiveUp(end) = order {
+            assert_eq!(end.kind, Kind::Exhausted);
+            break;
+        }
+        assert!(turn < 100, "no bound holds it");
+        // Waits come in between whenever both nodes were tried.
+        if let Order::Wait(wait) = order {
+            run.now += wait;
+            order = run.on(Event::Waited);
+        }
+        if matches!(&order, Order::Pick { avoid, .. } if avoid.len() == 2) {
+            order = run.on(Event::NonePicked);
+            continue;
+        }
+        let Order::Pick { avoid, .. } = &order else {
+            panic!("{order:?}")
+        };
+        let node = NodeId::from(avoid.contains(&0));
+        assert_eq!(run.reach(order, node), Order::Attempt(node));
+        run.on(Event::Failed(Failed {
+            stood: Duration::from_millis(50),
+            ..failed(Kind::Lost, node)
+        }));
+        order = run.on(Event::Cleaned(Resend::Anywhere));
+    }
+}
+
+#[test]
 fn an_event_out_of_turn_ends_the_ticket() {
     let mut run = Run::new();
     run.on(Event::Begin { link: None });
@@ -347,6 +401,7 @@ fn failure(turn: &Turn, node: NodeId) -> Failed {
         exception: Exception::new(Kind::ALL[turn.kind.index(13)], Some(node), ""),
         fit: turn.fit,
         answered: u64::from(turn.answered),
+        stood: Duration::ZERO,
         node_died: turn.torn,
         spread: Duration::from_millis(turn.takes),
     }

@@ -108,7 +108,8 @@ impl Ticket {
         request.counts = (step.sent(), answered);
         // It died, though it may be back by now.
         let died = step.why_cut() == Some(Why::Down);
-        self.failed_at(request.node.as_deref(), exception, fit, answered, died)
+        let node = request.node.as_deref();
+        self.failed_at(node, exception, fit, (answered, step.stood()), died)
     }
 
     /// Tells the cluster of a node's failure. That its node was declared down, or that the request's
@@ -128,7 +129,7 @@ impl Ticket {
         node: Option<&Node>,
         exception: Exception,
         fit: bool,
-        answered: u64,
+        (answered, stood): (u64, Duration),
         died: bool,
     ) -> Event {
         let node_died = died
@@ -141,6 +142,7 @@ impl Ticket {
             exception,
             fit,
             answered,
+            stood,
             node_died,
             spread,
         })

@@ -90,7 +90,7 @@ impl Ticket {
                 request.flight = None;
                 let exception = unreachable(&node, &error);
                 self.trouble_at(&node, &exception, clock::now());
-                self.failed_at(Some(&node), exception, false, 0, died)
+                self.failed_at(Some(&node), exception, false, (0, Duration::ZERO), died)
             }
         }
     }

@@ -6,6 +6,7 @@
 //! to be dropped, and counts as torn. The grace stands still while the step waits for the client.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use director_recovery::Kind;
 
@@ -160,6 +161,14 @@ impl Step {
     pub(super) fn answered(&self) -> u64 {
         let now = self.client.as_ref().map_or(0, |client| client.accepted());
         now.saturating_sub(self.answered_before)
+    }
+
+    /// How long it has lasted, when the node owes nothing now; zero when a byte is due.
+    pub(super) fn stood(&self) -> Duration {
+        match &self.stream {
+            Some(stream) if !stream.due() => clock::since(self.begun),
+            Some(_) | None => Duration::ZERO,
+        }
     }
 
     /// When the first byte came from the node.

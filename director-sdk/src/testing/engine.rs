@@ -172,9 +172,18 @@ impl State {
         Failed {
             fit: said.fit && cut.is_none() && self.is_whole(open.stream),
             answered: open.answered,
+            stood: self.stood(open),
             node_died: died,
             spread: Duration::ZERO,
             exception,
+        }
+    }
+
+    /// How long the step lasted, when its node owes nothing now.
+    fn stood(&self, open: &Open) -> Duration {
+        match self.streams.get(&open.stream) {
+            Some(stream) if !stream.due => self.now.saturating_sub(open.begun),
+            Some(_) | None => Duration::ZERO,
         }
     }
 
@@ -220,6 +229,7 @@ impl State {
             exception: Exception::new(Kind::Unreachable, Some(node), detail),
             fit: false,
             answered: 0,
+            stood: Duration::ZERO,
             node_died: true,
             spread: Duration::ZERO,
         })
@@ -334,6 +344,7 @@ impl State {
                 exception: Exception::new(Kind::Lost, Some(node), "the link went while at rest"),
                 fit: false,
                 answered: 0,
+                stood: Duration::ZERO,
                 node_died: self.notice(node),
                 spread: Duration::ZERO,
             }));
@@ -352,6 +363,7 @@ impl State {
         open.node = node;
         open.stream = stream;
         open.cut = None;
+        open.begun = self.now;
         open.sent_before = self.accepted(stream);
         open.answered_before = self.accepted(self.client_stream(open).unwrap_or(0));
         if let Some(stream) = self.streams.get_mut(&stream) {

@@ -61,6 +61,8 @@ pub(super) struct Open {
     pub(super) node: Option<NodeId>,
     /// The stream of the step.
     pub(super) stream: u64,
+    /// When the step began.
+    pub(super) begun: Duration,
     pub(super) sent_before: u64,
     pub(super) answered_before: u64,
     /// What the failed attempt sent to the node, and to the client.
@@ -391,6 +393,7 @@ impl State {
             attempt: 0,
             node: None,
             stream: 0,
+            begun: Duration::ZERO,
             sent_before: 0,
             answered_before: 0,
             sent: 0,

@@ -444,3 +444,59 @@ fn a_link_at_rest_goes_with_its_node() {
         ended(session).await;
     });
 }
+
+#[test]
+fn a_live_read_in_a_quiet_time_outlives_one_node_after_another() {
+    play(|| async {
+        let (listeners, addresses) = nodes(2).await;
+        let stage = Stage::new(&addresses, true, |task: Task| async move {
+            let ticket = Ticket::open(task.chain());
+            let mut action = to_attempt(ticket, event(abi::Event::BEGIN)).await;
+            while action.tag == abi::Action::ATTEMPT {
+                action.stream.due(false);
+                match ask(&action, b"on\n").await {
+                    Ok(told) => {
+                        task.stream
+                            .write(told.as_bytes())
+                            .await
+                            .map_err(|code| code.to_string())?;
+                        action = ticket.step(event(abi::Event::REPLIED)).await.unwrap();
+                    }
+                    Err(lost) => {
+                        ticket.step(lost).await.unwrap();
+                        let anywhere = answer(abi::Event::CLEANED, abi::resend::ANYWHERE);
+                        action = to_attempt(ticket, anywhere).await;
+                    }
+                }
+            }
+            ticket.end();
+            match action.tag {
+                abi::Action::REPLY => Ok(()),
+                _gave_up => Err(action.detail),
+            }
+        })
+        .await;
+        let cluster = &stage.cluster;
+        while cluster.budget().withdraw(cluster.now()) {}
+        let (mut client, session) = stage.client().await;
+        for _quiet in 0..2 {
+            let mut node = accept_either(&listeners).await;
+            assert_eq!(line(&mut node).await, "on\n");
+            // Longer than the longest back-off: so long is it quiet.
+            tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+            while cluster.budget().withdraw(cluster.now()) {}
+        }
+        let mut node = accept_either(&listeners).await;
+        assert_eq!(line(&mut node).await, "on\n");
+        write(&mut node, b"news\n").await;
+        assert_eq!(line(&mut client).await, "news\n");
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
+async fn accept_either(listeners: &[tokio::net::TcpListener]) -> tokio::net::TcpStream {
+    tokio::select! {
+        node = accept(&listeners[0]) => node,
+        node = accept(&listeners[1]) => node,
+    }
+}
