@@ -46,7 +46,8 @@ fn digest(payload: &[u8]) -> u64 {
 }
 
 impl Names {
-    /// Puts in an entry, with its payload.
+    /// Puts in an entry, with its payload. Without (it is logged again, and only the log has that), its
+    /// former name says which message it is.
     pub(super) fn add(&mut self, entry: &Entry) -> Named {
         let mut named = Named::default();
         let mut same: Vec<Name> = entry.was.clone();
@@ -54,7 +55,8 @@ impl Names {
             let first = *self.requests.entry(request.clone()).or_insert(entry.name);
             same.push(first);
         }
-        if let Some(triple) = &entry.producer {
+        let here = entry.count == 0 || !entry.payload.is_empty();
+        if let Some(triple) = entry.producer.as_ref().filter(|_| here) {
             let digest = digest(&entry.payload);
             let copies = self.triples.entry(triple.clone()).or_default();
             match copies.iter().find(|(other, _)| *other == digest) {

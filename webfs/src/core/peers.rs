@@ -93,6 +93,10 @@ impl Core {
         if hello.id == self.settings.id {
             if hello.session == self.settings.session {
                 self.peer_is_self(now, peer);
+            } else if hello.fresh && self.identity.is_some() {
+                // The newcomer ends by itself: it hears of this server, which goes on.
+                let why = "a newcomer has the id of this server";
+                self.outputs.push(Output::Disconnect { peer, why });
             } else {
                 self.stopping = true;
                 self.outputs
@@ -348,7 +352,7 @@ impl Core {
         touched.sort_unstable();
         touched.dedup();
         for at in touched {
-            self.wake(at);
+            self.wake_for_more(at);
             if let Some(path) = self.rooms.get(at).map(|room| room.path.clone()) {
                 self.recheck(now, &path);
             }

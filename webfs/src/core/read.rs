@@ -100,7 +100,10 @@ impl Core {
         held: Option<(Duration, u64)>,
     ) {
         match self.read_or_wait(now, path, &asked, held) {
-            Ok(Found::Answer(answer)) => self.answer(ticket, Ok(answer)),
+            Ok(Found::Answer(answer)) => {
+                self.answer(ticket, Ok(answer));
+                self.waits.forget(path);
+            }
             Ok(Found::Wait(deadline, round)) => {
                 let waiting = Waiting {
                     path: path.clone(),
@@ -110,7 +113,10 @@ impl Core {
                 };
                 self.wait(ticket, waiting);
             }
-            Err(why) => self.refuse(ticket, why),
+            Err(why) => {
+                self.refuse(ticket, why);
+                self.waits.forget(path);
+            }
         }
     }
 
@@ -220,10 +226,8 @@ impl Core {
     /// `UnknownStream` or `Gone` once the stream was deleted; `NotReady(Stopping)`.
     pub fn step(&mut self, now: Now, follow: &Follow, limits: ReadLimits) -> Result<Step, Refusal> {
         self.ready()?;
-        let at = match self.find_room(&follow.path, follow.generation) {
-            Some(at) => at,
-            None if follow.path.is_room() => self.room_at(&follow.path, follow.generation),
-            None => return Err(Refusal::UnknownStream(follow.path.clone())),
+        let Some(at) = self.find_room(&follow.path, follow.generation) else {
+            return self.step_unopened(follow);
         };
         let room = self.room(at)?;
         if room.deleted {
@@ -272,6 +276,19 @@ impl Core {
             room.stable_wanted = true;
         }
         Ok(Step { reading, follow })
+    }
+
+    /// Of a room that nobody has written to here.
+    fn step_unopened(&self, follow: &Follow) -> Result<Step, Refusal> {
+        let path = &follow.path;
+        let newest = self.newest(path).map(|room| room.generation);
+        if !path.is_room() || newest.is_some_and(|newest| newest > follow.generation) {
+            return Err(self.gone(path, follow.generation));
+        }
+        Ok(Step {
+            reading: None,
+            follow: follow.clone(),
+        })
     }
 
     fn reading(&self, room: &Room, way: &mut Way, limits: ReadLimits, behind: bool) -> Reading {

@@ -24,6 +24,14 @@ pub(super) struct AtPeer {
     pub(super) listed: bool,
 }
 
+/// A name that was waited for in vain.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GivenUp {
+    pub(super) name: Name,
+    pub(super) since: Duration,
+    pub(super) asked: Duration,
+}
+
 /// One generation of one stream.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -40,15 +48,16 @@ pub(super) struct Room {
     pub(super) tail: Cut,
     /// Entries before this position are durable here.
     pub(super) synced: usize,
+    /// Entries before this position were told of to waiting readers.
+    pub(super) told_of: usize,
     /// Entries before this position are stable, and what they cover.
     pub(super) stable: usize,
     pub(super) stable_cut: Cut,
     /// Positions of own entries that are not durable yet.
     pub(super) own_unsynced: VecDeque<usize>,
     pub(super) peers: Vec<AtPeer>,
-    /// What writers had seen and a second's wait did not bring, and when that was found last.
-    pub(super) given_up: Cut,
-    pub(super) given_up_at: Duration,
+    /// What writers had seen and a second's wait did not bring.
+    pub(super) given_up: Vec<GivenUp>,
     /// Directors that wrote here in this start.
     pub(super) writers: Vec<DirectorId>,
     /// Somebody waits for the stable cut to move.
@@ -68,12 +77,12 @@ impl Room {
             stream_seq: None,
             tail: Cut::default(),
             synced: 0,
+            told_of: 0,
             stable: 0,
             stable_cut: Cut::default(),
             own_unsynced: VecDeque::new(),
             peers: (0..peers).map(|_| AtPeer::default()).collect(),
-            given_up: Cut::default(),
-            given_up_at: Duration::ZERO,
+            given_up: Vec::new(),
             writers: Vec::new(),
             stable_wanted: false,
         }
@@ -133,6 +142,43 @@ impl Room {
     pub(super) fn visible(&self) -> usize {
         let first = self.own_unsynced.front().copied();
         first.unwrap_or(self.replica.len())
+    }
+
+    /// Whether more can be shown than waiting readers were told of; then they are told now.
+    pub(super) fn shows_more(&mut self) -> bool {
+        let visible = self.visible();
+        let more = visible > self.told_of;
+        self.told_of = visible;
+        more
+    }
+
+    /// Since when all of these are waited for in vain, if they are: these very names, since a higher one
+    /// may still come.
+    pub(super) fn in_vain(&mut self, missing: &[Name], now: Duration) -> Option<Duration> {
+        /// What nobody asks for any more is forgotten.
+        const KEPT: Duration = Duration::from_secs(60);
+        self.given_up.retain(|given| given.asked + KEPT > now);
+        let mut since = Duration::ZERO;
+        for name in missing {
+            let given = self.given_up.iter_mut().find(|given| given.name == *name)?;
+            given.asked = now;
+            since = since.max(given.since);
+        }
+        Some(since)
+    }
+
+    /// Remembers what was waited for in vain.
+    pub(super) fn give_up(&mut self, missing: Vec<Name>, now: Duration) {
+        /// The most names of one stream.
+        const MOST: usize = 64;
+        for name in missing {
+            if !self.given_up.iter().any(|given| given.name == name) {
+                let (since, asked) = (now, now);
+                self.given_up.push(GivenUp { name, since, asked });
+            }
+        }
+        let over = self.given_up.len().saturating_sub(MOST);
+        self.given_up.drain(..over);
     }
 
     /// A cut of this stream as it is told to readers: superseded letters are left out where what

@@ -7,8 +7,11 @@ use super::state::Core;
 use crate::letter::Name;
 use crate::stream::{DirectorId, RequestId};
 
-/// The most directors whose watch one stream feeds; the one that wrote longest ago goes first.
+/// The most directors whose watch one stream feeds; the one that wrote longest ago goes first, of those
+/// that have no watch.
 const MOST_WRITERS: usize = 256;
+/// The most directors that are known to have begun a watch in this start.
+const MOST_WATCHES: usize = 128;
 
 impl Room {
     /// Whether an entry that is durable here is durable at a peer, under whichever of its names.
@@ -80,7 +83,9 @@ impl Core {
         room.writers.retain(|other| *other != director);
         room.writers.push(director);
         if room.writers.len() > MOST_WRITERS {
-            room.writers.remove(0);
+            let idle = |director: &DirectorId| !self.watching.contains(director);
+            let gone = room.writers.iter().position(idle).unwrap_or(0);
+            room.writers.remove(gone);
         }
     }
 
@@ -88,9 +93,15 @@ impl Core {
     /// what moves later comes as [`Output::Stable`].
     #[must_use]
     pub fn watched(
-        &self,
+        &mut self,
         director: &DirectorId,
     ) -> Vec<(crate::path::StreamPath, crate::cursor::Cursor)> {
+        if !self.watching.contains(director) {
+            self.watching.push_back(director.clone());
+            if self.watching.len() > MOST_WATCHES {
+                self.watching.pop_front();
+            }
+        }
         let wrote = |room: &&Room| room.writers.contains(director);
         let rooms = self.rooms.iter().filter(wrote);
         rooms

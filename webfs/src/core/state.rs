@@ -13,6 +13,7 @@ use crate::entry::Entry;
 use crate::letter::{Letter, ServerId};
 use crate::path::StreamPath;
 use crate::server::{Fatal, Identity};
+use crate::stream::DirectorId;
 
 /// The distance that indices leap over at a start, at least half of it.
 pub(super) const LEAP: u64 = 65_536;
@@ -45,6 +46,8 @@ pub struct Core {
     pub(super) identity: Option<Identity>,
     /// No own index of this start is below it.
     pub(super) floor: u64,
+    /// Directors that began a watch, the latest last.
+    pub(super) watching: VecDeque<DirectorId>,
     pub(super) view: u64,
     pub(super) load: u32,
     pub(super) leaving: bool,
@@ -105,6 +108,7 @@ impl Core {
             joining: Joining::default(),
             identity: None,
             floor: 1,
+            watching: VecDeque::new(),
             view: 1,
             load: 0,
             leaving: false,
@@ -155,7 +159,7 @@ impl Core {
             rooms.dedup();
         }
         for &at in &moved {
-            self.wake(at);
+            self.wake_for_more(at);
             self.settle(at);
         }
         self.tell_synced(&foreign);
@@ -263,6 +267,13 @@ impl Core {
     /// The newest generation of a path.
     pub(super) fn newest(&self, path: &StreamPath) -> Option<&Room> {
         self.rooms.get(*self.by_path.get(path)?.last()?)
+    }
+
+    /// Tells waiting readers of a stream when more of it can be shown.
+    pub(super) fn wake_for_more(&mut self, at: usize) {
+        if self.rooms.get_mut(at).is_some_and(Room::shows_more) {
+            self.wake(at);
+        }
     }
 
     /// Tells waiting readers that a stream moved.

@@ -118,7 +118,7 @@ impl Waits {
     }
 
     /// Drops what is known of pulls of a stream that nobody waits for.
-    fn forget(&mut self, path: &StreamPath) {
+    pub(super) fn forget(&mut self, path: &StreamPath) {
         let idle = |rounds: &Rounds| rounds.nonce.is_none();
         if !self.at.contains_key(path) && self.rounds.get(path).is_some_and(idle) {
             self.rounds.remove(path);

@@ -52,7 +52,7 @@ impl Core {
         held: Held,
     ) {
         match self.append_or_wait(now, ticket, path, &append, held) {
-            Ok(None) => {}
+            Ok(None) => self.waits.forget(path),
             Ok(Some((deadline, round))) => self.wait(
                 ticket,
                 Waiting {
@@ -62,7 +62,10 @@ impl Core {
                     wait: Wait::Append(append),
                 },
             ),
-            Err(why) => self.refuse(ticket, why),
+            Err(why) => {
+                self.refuse(ticket, why);
+                self.waits.forget(path);
+            }
         }
     }
 
@@ -83,7 +86,7 @@ impl Core {
             return Err(Refusal::Empty);
         }
         self.fits_limit(append.payload.len())?;
-        let at = match self.writable(path) {
+        let at = match self.writable(path, append.content_type.as_ref()) {
             Ok(at) => at,
             Err(why) => return self.unknown_yet(now, path, append, held, why),
         };
@@ -144,7 +147,11 @@ impl Core {
     }
 
     /// The generation that takes appends; a room comes into being here.
-    fn writable(&mut self, path: &StreamPath) -> Result<usize, Refusal> {
+    fn writable(
+        &mut self,
+        path: &StreamPath,
+        sent: Option<&ContentType>,
+    ) -> Result<usize, Refusal> {
         let newest = self.newest(path);
         let generation = match newest {
             Some(room) if room.is_open() => room.generation,
@@ -152,6 +159,14 @@ impl Core {
             None if path.is_room() => 0,
             Some(_) | None => return Err(Refusal::UnknownStream(path.clone())),
         };
+        if let Some(at) = self.find_room(path, generation) {
+            return Ok(at);
+        }
+        let have = ContentType::json();
+        if let Some(sent) = sent.filter(|sent| **sent != have) {
+            let sent = sent.clone();
+            return Err(Conflict::ContentType { have, sent }.into());
+        }
         Ok(self.room_at(path, generation))
     }
 
@@ -245,11 +260,10 @@ impl Core {
             .names()
             .filter(|&name| !room.covers_up_to(name))
             .collect();
-        let in_vain = |name: &Name| room.given_up.get(name.letter) >= name.index;
-        let known_in_vain = ended.is_some() && missing.iter().all(in_vain);
-        if known_in_vain {
-            let long_ago = room.given_up_at + LOST_AFTER <= now.since_start;
-            if ended == Some(true) && long_ago {
+        if ended.is_some()
+            && let Some(since) = room.in_vain(&missing, now.since_start)
+        {
+            if ended == Some(true) && since + LOST_AFTER <= now.since_start {
                 // No member has it, nor has any director sent it again: it is lost.
                 self.counters.gone += 1;
                 return Seen::Covered;
@@ -257,10 +271,7 @@ impl Core {
             return Seen::Released;
         }
         if deadline <= now.since_start {
-            for name in missing {
-                room.given_up.raise(name);
-            }
-            room.given_up_at = now.since_start;
+            room.give_up(missing, now.since_start);
             return Seen::Released;
         }
         Seen::Wait(deadline, round)

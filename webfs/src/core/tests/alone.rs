@@ -261,3 +261,47 @@ fn a_timer_that_has_come_is_not_due_again() {
     }
     assert!(!one.core.joined());
 }
+
+#[test]
+fn a_live_read_of_a_room_that_nobody_wrote_to_makes_none_and_gets_its_first_entry() {
+    let mut one = alone();
+    let follow = one.follow(ROOM, "-1").unwrap();
+    let limits = ReadLimits::default();
+    let step = one.core.step(one.now, &follow, limits).unwrap();
+    assert!(step.reading.is_none() && one.core.rooms.is_empty());
+    one.add(ROOM, text("x")).unwrap();
+    let step = one.core.step(one.now, &step.follow, limits).unwrap();
+    assert_eq!(step.reading.unwrap().entries.len(), 1);
+}
+
+#[test]
+fn an_entry_wakes_its_readers_once() {
+    let mut one = alone();
+    one.append(ROOM, text("x"));
+    assert_eq!(one.wakes, 0);
+    one.sync();
+    assert_eq!(one.wakes, 1);
+}
+
+#[test]
+fn only_what_was_waited_for_in_vain_is_released_at_once() {
+    let mut one = alone();
+    let after = |name: &str| Append {
+        min: Some(name.parse().unwrap()),
+        ..text("x")
+    };
+    let ticket = one.append(ROOM, after("0000000000000900_g0-b.900"));
+    assert!(one.take(ticket).is_none());
+    one.now.since_start += Duration::from_secs(1);
+    one.core.tick(one.now);
+    one.sync();
+    assert!(matches!(one.take(ticket), Some(Ok(Answer::Appended(a))) if a.released));
+    assert!(
+        one.add(ROOM, after("0000000000000900_g0-b.900"))
+            .unwrap()
+            .released
+    );
+    let ticket = one.append(ROOM, after("0000000000000007_g0-b.7"));
+    one.sync();
+    assert!(one.take(ticket).is_none(), "it may still come");
+}

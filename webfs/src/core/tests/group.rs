@@ -349,6 +349,14 @@ fn a_second_server_with_the_same_id_is_fatal_and_oneself_is_not() {
     one.run();
     assert!(one.core.joined(), "the only peer is itself");
     hello.session += 1;
+    hello.fresh = true;
+    one.core.peer_up(one.now, OTHER, hello.clone());
+    let outputs = one.core.outputs();
+    assert!(
+        matches!(outputs[..], [Output::Disconnect { .. }]),
+        "a newcomer ends by itself"
+    );
+    hello.fresh = false;
     one.core.peer_up(one.now, OTHER, hello);
     let fatal = |output: &Output| matches!(output, Output::Fatal(crate::server::Fatal::SameId(_)));
     assert!(one.core.outputs().iter().any(fatal));
