@@ -201,6 +201,9 @@ pub fn decode(body: &[u8]) -> Result<Message, BadFrame> {
                 let entry = Entry::decode(from.take(len)?)?;
                 entries.push(Shipped { entry, place: None });
             }
+            if entries.is_empty() {
+                return Err(BadFrame::Field("number of entries"));
+            }
             Message::Entries(entries)
         }
         PULL => Message::Pull {

@@ -208,4 +208,5 @@ fn what_is_too_long_or_of_another_version_is_refused() {
     assert_eq!(decode_hello(&[HELLO, 2]), Err(BadFrame::Version(2)));
     assert_eq!(decode_hello(&[STATUS]), Err(BadFrame::Kind(STATUS)));
     assert!(matches!(decode(&[7]), Err(BadFrame::Kind(7))));
+    assert!(matches!(decode(&[ENTRIES]), Err(BadFrame::Field(_))));
 }
