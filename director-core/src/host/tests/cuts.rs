@@ -112,6 +112,38 @@ fn an_attempt_that_does_not_return_is_torn_after_its_grace_and_never_resent() {
 }
 
 #[test]
+fn the_grace_stands_still_while_the_client_takes_bytes_and_runs_on_afterwards() {
+    play(|| async {
+        let (listeners, addresses) = nodes(1).await;
+        let stage = Stage::new(&addresses, true, |task| async move {
+            let ticket = Ticket::open(task.chain());
+            let action = to_attempt(ticket, event(abi::Event::BEGIN)).await;
+            assert_eq!(action.stream.line().await, Err(abi::CODE_CUT));
+            // What it has of the answer, piece by piece, for many graces.
+            let answers = async {
+                for _ in 0..100 {
+                    task.stream.write(b"x").await.unwrap();
+                    task.sleep(5).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = answers => {}
+                () = ticket.cut() => panic!("torn in the middle of its answer"),
+            }
+            ticket.cut().await;
+            Ok(())
+        })
+        .await;
+        let (mut client, session) = stage.client().await;
+        client.shutdown().await.unwrap();
+        let _node = accept(&listeners[0]).await;
+        stage.declare_down(0);
+        assert_eq!(ended(session).await.sent, 100);
+    });
+}
+
+#[test]
 fn a_client_that_is_awaited_for_other_reasons_holds_the_grace_for_a_bound_only() {
     play(|| async {
         let (listeners, addresses) = nodes(1).await;
