@@ -365,3 +365,22 @@ fn options_are_checked_all_at_once() {
         .collect();
     assert_eq!(paths, ["max_body", "keep_alive"]);
 }
+
+#[test]
+fn a_quiet_live_read_gets_a_comment_and_only_then() {
+    let world = World::seeded(1);
+    model::start(&world, r#"{"keep_alive": 10, "client_timeout": 600}"#);
+    world.run(async {
+        let mut writer = Client::new(&world);
+        let mut reader = Client::live(&world, "-1").await;
+        reader.unit().await;
+        world.sleep(Duration::from_secs(8)).await;
+        writer.append("1").await;
+        assert_eq!(reader.unit().await, [json!(1)]);
+        let since = world.now();
+        assert_eq!(reader.event().await, ":");
+        let waited = world.now() - since;
+        let (least, most) = (Duration::from_millis(9_900), Duration::from_millis(10_100));
+        assert!(waited > least && waited < most, "{waited:?}");
+    });
+}

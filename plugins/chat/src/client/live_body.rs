@@ -30,8 +30,10 @@ pub struct LiveBody {
     read: Option<BoxFuture<'static, End>>,
     units: mpsc::Receiver<Bytes>,
     head: oneshot::Receiver<HeaderMap>,
-    /// Ready when nothing was passed on for long.
+    /// Ready when nothing may have been passed on for long; `last` says whether.
     quiet: BoxFuture<'static, ()>,
+    /// When something was last passed on.
+    last: Duration,
     keep_alive: Duration,
     /// Ready when the director is stopping.
     stopping: BoxFuture<'static, ()>,
@@ -81,6 +83,7 @@ impl LiveBody {
             units,
             head,
             quiet: async move { owned.sleep(keep_alive).await }.boxed(),
+            last: director.now(),
             keep_alive,
             stopping: async move { stop.stopping().await }.boxed(),
             director,
@@ -115,9 +118,26 @@ impl LiveBody {
         .await
     }
 
-    fn rest(&mut self) {
-        let (director, keep_alive) = (self.director.clone(), self.keep_alive);
-        self.quiet = async move { director.sleep(keep_alive).await }.boxed();
+    /// Whether nothing was passed on for so long that a comment is due.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            std::task::ready!(self.quiet.poll_unpin(cx));
+            let now = self.director.now();
+            let due = self.last.saturating_add(self.keep_alive);
+            let over = now >= due;
+            if over {
+                self.last = now;
+            }
+            let left = match over {
+                true => self.keep_alive,
+                false => due - now,
+            };
+            let director = self.director.clone();
+            self.quiet = async move { director.sleep(left).await }.boxed();
+            if over {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 
@@ -141,7 +161,7 @@ impl Body for LiveBody {
         // After the read, which may just have passed something on.
         match body.units.poll_next_unpin(cx) {
             Poll::Ready(Some(unit)) => {
-                body.rest();
+                body.last = body.director.now();
                 return Poll::Ready(Some(Ok(Frame::data(unit))));
             }
             // The read has ended and all of it was handed over.
@@ -153,13 +173,8 @@ impl Body for LiveBody {
             body.read = None;
             return Poll::Ready(None);
         }
-        match body.quiet.poll_unpin(cx) {
-            Poll::Ready(()) => {
-                body.rest();
-                Poll::Ready(Some(Ok(Frame::data(sse::comment()))))
-            }
-            Poll::Pending => Poll::Pending,
-        }
+        body.poll_quiet(cx)
+            .map(|()| Some(Ok(Frame::data(sse::comment()))))
     }
 }
 

@@ -269,9 +269,10 @@ impl Memory {
         if self.without.outbox {
             return;
         }
+        let in_doubt = lock(&self.servers).in_doubt(as_.home, as_.stamp);
         // It may have been kept under another name until now.
         let stable = state.stable.cut_of(as_.generation);
-        if stable.is_some_and(|stable| stable.covers(as_.name)) {
+        if !in_doubt && stable.is_some_and(|stable| stable.covers(as_.name)) {
             let gone = state.outbox.remove_one(write.number);
             self.forget(&gone);
             state.wake();
@@ -279,7 +280,6 @@ impl Memory {
         }
         let keep = || lock(&self.store).keep(write.number, body);
         state.outbox.acknowledged(write, keep, as_);
-        let in_doubt = lock(&self.servers).in_doubt(as_.home, as_.stamp);
         state.wake();
         drop(state);
         if in_doubt {

@@ -162,7 +162,7 @@ impl Live {
         }
     }
 
-    async fn event(&mut self) -> String {
+    pub async fn event(&mut self) -> String {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
