@@ -227,7 +227,7 @@ impl Core {
     pub fn step(&mut self, now: Now, follow: &Follow, limits: ReadLimits) -> Result<Step, Refusal> {
         self.ready()?;
         let Some(at) = self.find_room(&follow.path, follow.generation) else {
-            return self.step_unopened(follow);
+            return self.step_unopened(now, follow);
         };
         let room = self.room(at)?;
         if room.deleted {
@@ -236,7 +236,7 @@ impl Core {
         let mut follow = follow.clone();
         let mut way = match follow.behind_since {
             Some(since) => {
-                let lost = self.all_level() && since + LOST_AFTER <= now.since_start;
+                let lost = self.is_lost(now, since);
                 if !lost && !room.understands(&follow.at) {
                     let reading = None;
                     return Ok(Step { reading, follow });
@@ -279,16 +279,26 @@ impl Core {
     }
 
     /// Of a room that nobody has written to here.
-    fn step_unopened(&self, follow: &Follow) -> Result<Step, Refusal> {
+    fn step_unopened(&self, now: Now, follow: &Follow) -> Result<Step, Refusal> {
         let path = &follow.path;
         let newest = self.newest(path).map(|room| room.generation);
         if !path.is_room() || newest.is_some_and(|newest| newest > follow.generation) {
             return Err(self.gone(path, follow.generation));
         }
-        Ok(Step {
-            reading: None,
-            follow: follow.clone(),
-        })
+        let mut follow = follow.clone();
+        if follow
+            .behind_since
+            .is_some_and(|since| self.is_lost(now, since))
+        {
+            (follow.behind_since, follow.up_to_date) = (None, true);
+        }
+        let reading = None;
+        Ok(Step { reading, follow })
+    }
+
+    /// Whether what a reader has seen, and was waited for since a time, is nowhere any more.
+    fn is_lost(&self, now: Now, since: Duration) -> bool {
+        self.all_level() && since + LOST_AFTER <= now.since_start
     }
 
     fn reading(&self, room: &Room, way: &mut Way, limits: ReadLimits, behind: bool) -> Reading {
