@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::disk::{Disk, DiskFile};
 
@@ -27,6 +28,7 @@ struct State {
     lying: bool,
     short: bool,
     panics: bool,
+    slow: Option<Duration>,
     capacity: Option<u64>,
 }
 
@@ -67,6 +69,11 @@ impl MemoryDisk {
     /// From now on each write takes half of what it is given.
     pub(crate) fn write_short(&self) {
         self.state().short = true;
+    }
+
+    /// From now on each read takes so long.
+    pub(crate) fn read_slowly(&self, time: Duration) {
+        self.state().slow = Some(time);
     }
 
     /// From now on every changing call panics.
@@ -279,6 +286,10 @@ impl DiskFile for MemoryFile {
     }
 
     fn read_at(&self, to: &mut [u8], at: u64) -> io::Result<usize> {
+        let slow = self.disk.state().slow;
+        if let Some(time) = slow {
+            std::thread::sleep(time);
+        }
         let state = self.disk.state();
         let from = state.files[self.id]
             .now

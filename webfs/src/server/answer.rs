@@ -82,7 +82,7 @@ pub struct Appended {
 }
 
 /// How much one read may return. At least one entry comes, however long.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
     /// Bytes of payload, after which no further entry is begun.
     pub bytes: usize,

@@ -345,7 +345,7 @@ impl Engine {
     }
 
     /// Completes a reading with payloads from the log.
-    pub(super) async fn fill(&self, reading: Reading) -> Result<Slice, Refusal> {
+    pub(super) async fn fill(self: Arc<Self>, reading: Reading) -> Result<Slice, Refusal> {
         let mut entries = Vec::with_capacity(reading.entries.len());
         let mut missing = Vec::new();
         for picked in reading.entries {

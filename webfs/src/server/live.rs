@@ -1,5 +1,6 @@
 //! Live reads, and directors' watches.
 
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -23,6 +24,15 @@ pub struct Follower {
     follow: Follow,
     /// `None` only while it is being dropped.
     wakes: Option<watch::Receiver<()>>,
+    filling: Option<Filling>,
+}
+
+/// What comes next, while its payloads are read from the log. It outlives a call that was given up:
+/// whoever waits for less time than the disk takes would never get it otherwise.
+struct Filling {
+    limits: ReadLimits,
+    slice: Pin<Box<dyn Future<Output = Result<Slice, Refusal>> + Send + Sync>>,
+    follow: Follow,
 }
 
 /// Where a live read stands.
@@ -50,6 +60,7 @@ impl Follower {
         };
         Ok(Self {
             wakes: Some(engine.subscribe(path)),
+            filling: None,
             follow,
             engine,
         })
@@ -65,6 +76,17 @@ impl Follower {
     /// Dropped midway, the cursor has not moved over anything that was to be delivered.
     pub async fn next(&mut self, limits: ReadLimits) -> Result<Slice, Refusal> {
         loop {
+            if let Some(filling) = &mut self.filling
+                && filling.limits == limits
+            {
+                let slice = filling.slice.as_mut().await;
+                if let Some(filling) = self.filling.take()
+                    && slice.is_ok()
+                {
+                    self.follow = filling.follow;
+                }
+                return slice;
+            }
             let Some(wakes) = &mut self.wakes else {
                 return Err(NotReady::Stopping.into());
             };
@@ -75,11 +97,14 @@ impl Follower {
                 .with(|state, now| state.core.step(now, follow, limits))?;
             match step.reading {
                 Some(reading) => {
-                    let slice = self.engine.fill(reading).await?;
-                    self.follow = step.follow;
-                    return Ok(slice);
+                    self.filling = Some(Filling {
+                        limits,
+                        slice: Box::pin(Arc::clone(&self.engine).fill(reading)),
+                        follow: step.follow,
+                    });
                 }
                 None => {
+                    self.filling = None;
                     self.follow = step.follow;
                     if wakes.changed().await.is_err() {
                         return Err(NotReady::Stopping.into());

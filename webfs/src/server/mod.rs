@@ -171,7 +171,7 @@ impl Server {
         let Answer::Read(reading) = asked.await? else {
             return Err(self.engine.mistaken());
         };
-        self.engine.fill(reading).await
+        Arc::clone(&self.engine).fill(reading).await
     }
 
     /// A live read from a position. Long-poll takes one [`Follower::next`] with a timeout around it, SSE

@@ -243,6 +243,39 @@ async fn what_memory_gave_up_is_read_from_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_with_less_patience_than_the_disk_gets_on() {
+    let disk = MemoryDisk::default();
+    let mut small = config();
+    small.limits.memory = 0;
+    let (server, owner) = start_on(&disk, small).await;
+    for n in 0..50 {
+        server
+            .append(&room(), append(&n.to_string()))
+            .await
+            .unwrap();
+    }
+    let mut follower = server
+        .follow(&room(), &Position::Start, None)
+        .await
+        .unwrap();
+    disk.read_slowly(Duration::from_millis(4));
+    let (mut got, mut given_up) = (0, 0);
+    let reading = async {
+        while got < 50 {
+            let patience = Duration::from_millis(20);
+            match timeout(patience, follower.next(ReadLimits::default())).await {
+                Ok(slice) => got += slice.unwrap().entries.len(),
+                Err(_late) => given_up += 1,
+            }
+        }
+    };
+    timeout(SOON, reading).await.expect("it gets on");
+    assert_eq!(got, 50);
+    assert!(given_up > 3, "the disk was slower: {given_up}");
+    owner.stop(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn live_reads_are_woken_and_end_with_the_server() {
     let disk = MemoryDisk::default();
     let (server, owner) = start_on(&disk, config()).await;
