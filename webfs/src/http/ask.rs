@@ -3,7 +3,7 @@
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 
 use crate::cursor::{Cursor, Position};
-use crate::letter::Name;
+use crate::letter::{Name, shown};
 use crate::server::Append;
 use crate::stream::{ContentType, DirectorId, MAX_COUNT, Producer, RequestId, StreamSeq};
 
@@ -75,7 +75,7 @@ fn stable_only(headers: &HeaderMap, reading: bool) -> Result<bool, Failure> {
         _ => None,
     });
     offered.ok_or_else(|| Failure::Consistency {
-        asked: asked.chars().take(64).collect(),
+        asked: shown(asked),
     })
 }
 
@@ -203,10 +203,6 @@ fn number(name: &HeaderName, text: &str) -> BadHeader {
         name: name.clone(),
         found: shown(text),
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(64).collect()
 }
 
 #[cfg(test)]

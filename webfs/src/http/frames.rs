@@ -14,7 +14,7 @@ use super::sse::{self, Control, ForDirector};
 
 /// Most frames kept. Readers of one room ask within moments of each other.
 const MAX_FRAMES: usize = 1024;
-/// Most bytes kept, all frames together.
+/// Most bytes kept, all frames and the names they are found by together.
 const MAX_BYTES: usize = 8 << 20;
 
 /// All that a frame's bytes depend on. The names stand for the payloads: in one generation, which
@@ -71,26 +71,30 @@ impl Frames {
 
 impl Kept {
     fn keep(&mut self, key: Key, frame: Bytes) {
-        if frame.len() > MAX_BYTES / 8 {
+        let size = weight(&key, &frame);
+        if size > MAX_BYTES / 8 {
             return;
         }
         let key = Arc::new(key);
-        self.bytes += frame.len();
-        if let Some(before) = self.frames.insert(key.clone(), frame) {
-            // Two readers made it at once.
-            self.bytes -= before.len();
-            return;
+        if self.frames.insert(key.clone(), frame).is_some() {
+            return; // two readers made it at once
         }
+        self.bytes += size;
         self.oldest_first.push_back(key);
         while self.oldest_first.len() > MAX_FRAMES || self.bytes > MAX_BYTES {
             let Some(oldest) = self.oldest_first.pop_front() else {
                 return;
             };
             if let Some(frame) = self.frames.remove(&oldest) {
-                self.bytes -= frame.len();
+                self.bytes -= weight(&oldest, &frame);
             }
         }
     }
+}
+
+/// Bytes that a kept frame takes: of many short entries the names are the greater part.
+fn weight(key: &Key, frame: &Bytes) -> usize {
+    frame.len() + size_of_val(&*key.names)
 }
 
 #[cfg(test)]
@@ -99,18 +103,24 @@ mod tests {
     use crate::server::Delivery;
 
     fn one_of(index: u64, size: usize) -> Slice {
+        slice_of(index, 1, size)
+    }
+
+    /// A slice of `count` entries.
+    fn slice_of(index: u64, count: usize, size: usize) -> Slice {
         let name: Name = format!("a.{index}").parse().unwrap();
+        let entry = Delivery {
+            name,
+            payload: vec![b'x'; size].into(),
+            count: 1,
+            accepted_at: 0,
+            request: None,
+            producer: None,
+            stable: false,
+        };
         Slice {
             content_type: "text/plain".parse().unwrap(),
-            entries: vec![Delivery {
-                name,
-                payload: vec![b'x'; size].into(),
-                count: 1,
-                accepted_at: 0,
-                request: None,
-                producer: None,
-                stable: false,
-            }],
+            entries: vec![entry; count],
             next: format!("{index:016}_g0-a.{index}").parse().unwrap(),
             up_to_date: true,
             stable: Cursor::default(),
@@ -147,15 +157,23 @@ mod tests {
     fn it_is_bounded_by_number_and_by_bytes() {
         let frames = Frames::default();
         let path = "rooms/a".parse().unwrap();
-        for (count, size) in [(3000, 10), (100, 500_000), (4, 2 << 20)] {
+        let kinds = [
+            (3000, 1, 10),
+            (100, 1, 500_000),
+            (4, 1, 2 << 20),
+            (300, 4096, 1),
+        ];
+        for (count, entries, size) in kinds {
             for index in 1..=count {
-                let slice = one_of(index, size);
+                let slice = slice_of(index, entries, size);
                 frames.frame(&path, &slice, &control(&slice));
                 let kept = frames.kept();
                 assert!(kept.bytes <= MAX_BYTES && kept.frames.len() <= MAX_FRAMES);
                 assert_eq!(kept.frames.len(), kept.oldest_first.len());
-                let bytes: usize = kept.frames.values().map(Bytes::len).sum();
-                assert_eq!(bytes, kept.bytes);
+                let of = |(key, frame): (&Arc<Key>, &Bytes)| {
+                    frame.len() + key.names.len() * size_of::<(Name, bool)>()
+                };
+                assert_eq!(kept.frames.iter().map(of).sum::<usize>(), kept.bytes);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a read asks for: `?offset=...&live=...&cursor=...`.
 
 use crate::cursor::{BadCursor, Position};
+use crate::letter::shown;
 
 use super::percent::{self, BadEncoding};
 
@@ -86,7 +87,7 @@ fn live_of(text: &str) -> Result<Live, BadQuery> {
     match text {
         "long-poll" => Ok(Live::LongPoll),
         "sse" => Ok(Live::Sse),
-        text => Err(BadQuery::Live(text.chars().take(64).collect())),
+        text => Err(BadQuery::Live(shown(text))),
     }
 }
 

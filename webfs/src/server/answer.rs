@@ -167,7 +167,7 @@ impl fmt::Display for Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Rises whenever a member or its state (not its load) changes, as seen by this server in this
-    /// start: together with [`Identity`] it is what `WebFS-View` compares.
+    /// start.
     pub view: u64,
     /// All configured members, this one first, the others by address.
     pub members: Vec<Member>,
