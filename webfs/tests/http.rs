@@ -262,6 +262,27 @@ async fn live_readers_get_what_is_added_and_end_when_the_server_does() {
 }
 
 #[tokio::test]
+async fn a_live_reader_that_has_to_wait_for_what_it_has_seen_hears_that_it_is_not_forgotten() {
+    let settings = Settings {
+        quiet_time: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let server = Running::start(settings).await;
+    let mut reader = server.connect().await;
+    let behind = "0000000000000007_g0-z.7";
+    reader
+        .send(
+            &format!("GET {LOBBY}?offset={behind}&live=sse HTTP/1.1"),
+            "",
+        )
+        .await;
+    let said = reader.until(":\n\n").await;
+    assert!(!said.contains("event:"), "{said}");
+    reader.until(":\n\n\r\n3\r\n:\n\n").await;
+    assert_eq!(server.end().await, 0);
+}
+
+#[tokio::test]
 async fn an_event_stream_to_a_plain_client_ends_after_its_time() {
     let settings = Settings {
         sse_time: Duration::from_millis(100),

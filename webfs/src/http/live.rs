@@ -22,8 +22,6 @@ use super::reply::{NO_CACHE, Reply};
 use super::sse::{self, Control, Encoding, ForDirector};
 use super::{Site, names, read};
 
-/// After how long a quiet connection gets a comment: neither side notices a lost one by itself.
-const QUIET: Duration = Duration::from_secs(15);
 /// When a read that has told nothing yet looks whether it has caught up: soon, and after each look in
 /// twice the time, for what it waits for may be on a server that is down.
 const CATCHING_UP: Duration = Duration::from_millis(20);
@@ -51,6 +49,7 @@ pub(crate) async fn events(
         echoed: query.cursor,
         caller,
         told: None,
+        quiet_since: Instant::now(),
     };
     let live = site.metrics.live_reader();
     let body = ReplyBody::live(move |out| async move {
@@ -83,6 +82,8 @@ struct Reader {
     caller: Caller,
     /// What its last control event said.
     told: Option<(Cursor, bool)>,
+    /// When something was written last.
+    quiet_since: Instant,
 }
 
 impl Reader {
@@ -111,7 +112,7 @@ impl Reader {
         loop {
             let patience = match self.told {
                 None => catching_up,
-                Some(_) => QUIET,
+                Some(_) => self.site.settings.quiet_time,
             };
             catching_up = (catching_up * 2).min(CATCHING_UP_MAX);
             // Polled in this order: what is there comes before the word that nothing is.
@@ -127,6 +128,7 @@ impl Reader {
                     let frame = self.frame(&slice);
                     self.told = Some((slice.next, slice.up_to_date));
                     out.send(frame).await;
+                    self.quiet_since = Instant::now();
                 }
                 Some(Err(refusal)) => {
                     tracing::debug!(path = %self.path, %refusal, "a live read ended");
@@ -135,6 +137,7 @@ impl Reader {
                 None => {
                     if let Some(bytes) = self.nothing_new() {
                         out.send(bytes).await;
+                        self.quiet_since = Instant::now();
                     }
                 }
             }
@@ -157,8 +160,8 @@ impl Reader {
         self.site.frames.frame(&self.path, slice, &control)
     }
 
-    /// What to say when nothing was delivered: where the reader stands, if that is news; else a comment,
-    /// once it has been told anything at all.
+    /// What to say when nothing was delivered: where the reader stands, if that is news and not behind what
+    /// it has seen; else a comment, when it is time for one.
     fn nothing_new(&mut self) -> Option<Bytes> {
         let Following {
             next,
@@ -167,14 +170,19 @@ impl Reader {
         } = self.follower.state();
         let standing = (next, up_to_date);
         match &self.told {
-            None if !up_to_date => None,
-            Some(told) if *told == standing => Some(Bytes::from_static(sse::COMMENT)),
+            None if !up_to_date => self.comment(),
+            Some(told) if *told == standing => self.comment(),
             None | Some(_) => {
                 let bytes = sse::control(&self.control(&standing.0, &stable, up_to_date));
                 self.told = Some(standing);
                 Some(bytes)
             }
         }
+    }
+
+    fn comment(&self) -> Option<Bytes> {
+        let is_time = self.quiet_since.elapsed() >= self.site.settings.quiet_time;
+        is_time.then(|| Bytes::from_static(sse::COMMENT))
     }
 
     fn control<'a>(&self, next: &'a Cursor, stable: &'a Cursor, up_to_date: bool) -> Control<'a> {

@@ -49,6 +49,9 @@ pub struct Settings {
     pub head_time: Duration,
     /// How long a client may take no byte of an answer that is ready for it.
     pub stall_time: Duration,
+    /// After how long without an event a live reader gets a comment: neither side notices a lost
+    /// connection by itself.
+    pub quiet_time: Duration,
     /// After how long an event stream ends, so that caches can bundle readers again. Not for directors.
     pub sse_time: Duration,
 }
@@ -61,6 +64,7 @@ impl Default for Settings {
             max_connections: 20_000,
             head_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(30),
+            quiet_time: Duration::from_secs(15),
             sse_time: Duration::from_secs(60),
         }
     }
