@@ -14,6 +14,7 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use director_abi as abi;
 
@@ -238,6 +239,8 @@ impl std::fmt::Debug for WakerSlot {
 
 /// Wakers of one task beyond which those of futures that have gone are sorted out.
 const FEW_WAITING: usize = 64;
+/// Who still waits comes again within this.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// The wakers of many that wait for one thing. Itself the waker to poll that thing with.
 #[derive(Default)]
@@ -246,9 +249,27 @@ pub(crate) struct ManyWakers(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     wakers: Vec<Waker>,
-    /// How many are kept before all are woken and those that still wait come again. It doubles each
-    /// time, so that as many as there may be are woken in vain twice at most each.
+    /// How many are kept before all are woken and those that still wait come again.
     most: usize,
+    /// When that last happened.
+    cleared: Option<Instant>,
+}
+
+impl Waiting {
+    /// Doubles the bound when those who came again are too many for it, which they are at once; goes
+    /// back to the least when it took a while, for then it was others that came and have gone.
+    fn clear(&mut self) {
+        let now = Instant::now();
+        let at_once = self
+            .cleared
+            .is_some_and(|then| now.duration_since(then) < AT_ONCE);
+        self.most = if at_once {
+            self.most.saturating_mul(2)
+        } else {
+            FEW_WAITING
+        };
+        self.cleared = Some(now);
+    }
 }
 
 impl ManyWakers {
@@ -266,7 +287,7 @@ impl ManyWakers {
             all.push(lent.to_owned());
         }
         if all.len() > most {
-            self.lock().most = most.saturating_mul(2);
+            self.lock().clear();
             all.drain(..).for_each(Waker::wake);
         }
         self.lock().wakers.append(&mut all);
@@ -449,11 +470,28 @@ mod tests {
         };
         all_come();
         assert!(woken(1), "once there was one too many");
-        // All of them still wait, and come again: now there is room for them.
+        // All of them still wait, and come again, at once: too many again, and then there is room.
         all_come();
-        assert!(woken(1));
-        Waker::from(Arc::clone(&many)).wake();
         assert!(woken(2));
+        all_come();
+        assert!(woken(2));
+        Waker::from(Arc::clone(&many)).wake();
+        assert!(woken(3));
+    }
+
+    #[test]
+    fn the_wakers_of_futures_that_have_gone_do_not_pile_up() {
+        let mut waiting = Waiting {
+            most: FEW_WAITING,
+            ..Waiting::default()
+        };
+        waiting.clear();
+        waiting.clear();
+        waiting.clear();
+        assert_eq!(waiting.most, 4 * FEW_WAITING);
+        waiting.cleared = Instant::now().checked_sub(2 * AT_ONCE);
+        waiting.clear();
+        assert_eq!(waiting.most, FEW_WAITING);
     }
 
     #[test]
