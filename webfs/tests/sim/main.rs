@@ -235,6 +235,17 @@ fn without_names_something_is_shown_twice() {
 }
 
 #[test]
+fn without_the_former_name_on_a_resend_it_is_shown_twice() {
+    let plan = Plan {
+        was: false,
+        keys: false,
+        partitions: false,
+        ..Plan::default()
+    };
+    caught("was", 100, &plan, &["shown twice"]);
+}
+
+#[test]
 fn without_the_cursor_on_writes_an_answer_comes_before_its_question() {
     let plan = Plan {
         rules: Rules {
@@ -278,7 +289,12 @@ fn without_leaps_a_lying_disk_loses_for_readers() {
         faults: &[Fault::Kill, Fault::Lying],
         ..Plan::default()
     };
-    caught("leap", 200, &plan, &["reader lost", "acknowledged, lost"]);
+    caught(
+        "leap",
+        200,
+        &plan,
+        &["reader lost", "acknowledged, lost", "servers differ"],
+    );
 }
 
 #[test]
