@@ -27,6 +27,7 @@ pub struct Poster {
     url: Url,
     content_type: HeaderValue,
     producer: String,
+    epoch: u64,
     seq: u64,
     patience: Duration,
     connection: Option<Connection>,
@@ -46,6 +47,7 @@ impl Poster {
             url,
             content_type,
             producer: format!("cli-{chance:016x}"),
+            epoch: 0,
             seq: 0,
             patience,
             connection: None,
@@ -72,6 +74,7 @@ impl Poster {
                 Err(error) => {
                     self.connection = None;
                     if !error.may_pass() || Instant::now() + wait > until {
+                        self.give_up();
                         return Err(error);
                     }
                     tracing::debug!(%error, "sent again");
@@ -80,6 +83,12 @@ impl Poster {
                 }
             }
         }
+    }
+
+    /// What was given up may be stored all the same: the next append must not pass for a repeat of it.
+    fn give_up(&mut self) {
+        self.epoch += 1;
+        self.seq = 0;
     }
 
     async fn attempt(&mut self, body: Bytes) -> Result<Posted, ClientError> {
@@ -108,12 +117,61 @@ impl Poster {
             (HeaderName::from_static("producer-id"), producer),
             (
                 HeaderName::from_static("producer-epoch"),
-                HeaderValue::from(0),
+                HeaderValue::from(self.epoch),
             ),
             (
                 HeaderName::from_static("producer-seq"),
                 HeaderValue::from(self.seq),
             ),
         ]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn request(listener: &TcpListener) -> (TcpStream, String) {
+        let (mut io, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        while !read.ends_with(b"hello") {
+            assert!(io.read_buf(&mut read).await.unwrap() > 0);
+        }
+        (io, String::from_utf8(read).unwrap())
+    }
+
+    fn sequence(request: &str) -> Vec<&str> {
+        let lines = request.lines();
+        lines
+            .filter(|line| line.starts_with("producer-epoch") || line.starts_with("producer-seq"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_write_that_nobody_answered_is_no_repeat_of_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/stream/a", listener.local_addr().unwrap());
+        let server = async {
+            let (io, first) = request(&listener).await;
+            drop(io); // stored, perhaps
+            let (mut io, second) = request(&listener).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            io.write_all(answer).await.unwrap();
+            (first, second, io)
+        };
+        let client = async {
+            let mut poster = Poster::new(url.parse().unwrap(), "text/plain", Duration::ZERO)?;
+            assert!(poster.post("hello".into()).await.is_err());
+            poster.post("hello".into()).await
+        };
+        let both = async { tokio::join!(server, client) };
+        let ((first, second, _io), posted) =
+            time::timeout(Duration::from_secs(20), both).await.unwrap();
+        assert!(!posted.unwrap().repeated);
+        assert_eq!(sequence(&first), ["producer-epoch: 0", "producer-seq: 0"]);
+        assert_eq!(sequence(&second), ["producer-epoch: 1", "producer-seq: 0"]);
     }
 }
