@@ -52,7 +52,11 @@ pub async fn serve(listener: AdminListener, told: Arc<Told>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(PAUSE), if paused => paused = false,
-            Some(_ended) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "an admin connection's task failed");
+                }
+            }
             accepted = listener.accept(), if !paused && connections.len() < CONNECTIONS => {
                 match accepted {
                     Ok(stream) => {

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use director_recovery::{Budget, Exception, Kind};
+use director_recovery::{Budget, Exception};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
@@ -146,7 +146,8 @@ impl Cluster {
         // The other nodes are asked only when it matters, and while this one is not locked.
         let on_the_edge = matches!(seen, Seen::Failed(_)) && node.health().is_on_the_edge();
         let may_eject = on_the_edge && self.can_spare(node.id);
-        let change = node.health().seen(seen, self.now(), may_eject);
+        let now = self.now();
+        let change = node.change(|health| health.seen(seen, now, may_eject));
         self.apply(node, change, "");
     }
 
@@ -186,29 +187,25 @@ impl Cluster {
 
     /// The node's watch ended, with what it raised.
     pub(crate) fn watch_ended(&self, node: &Node, exception: &Exception) {
-        let change = node.health().watch_ended();
+        let now = self.now();
+        let change = node.change(|health| health.watch_ended(now));
         self.apply(node, change, &exception.to_string());
     }
 
-    /// A probe came to its end. A node that answers that it is leaving has answered.
+    /// A probe came to its end.
     pub(crate) fn probed(&self, node: &Node, result: Result<NodeLoad, Exception>) {
         let now = self.now();
-        let (change, detail) = match result {
-            Ok(load) => (node.health().probe_answered(load, now), String::new()),
-            Err(exception) if exception.kind == Kind::Leaving => {
-                let mut health = node.health();
-                let load = NodeLoad {
-                    load: health.load(),
-                    leaving: true,
-                };
-                (health.probe_answered(load, now), String::new())
+        match result {
+            Ok(load) => {
+                let change = node.change(|health| health.probe_answered(load, now));
+                self.apply(node, change, "");
             }
-            Err(exception) => (
-                node.health().probe_failed(now, chance::share()),
-                exception.to_string(),
-            ),
-        };
-        self.apply(node, change, &detail);
+            Err(exception) => {
+                let kind = exception.kind;
+                let change = node.change(|health| health.probe_raised(kind, now, chance::share()));
+                self.apply(node, change, &exception.to_string());
+            }
+        }
     }
 
     /// Acts on what an event changed.
@@ -217,7 +214,6 @@ impl Cluster {
         match change {
             Change::Nothing => return,
             Change::Suspected(why) => {
-                node.strand();
                 node.wake.notify_one();
                 tracing::info!(
                     service,
@@ -228,7 +224,6 @@ impl Cluster {
                 );
             }
             Change::Cleared => {
-                node.unstrand();
                 tracing::info!(
                     service,
                     node = name,
@@ -236,18 +231,15 @@ impl Cluster {
                 );
             }
             Change::Died(why) => {
-                node.strand();
                 node.wake.notify_one();
                 self.tell_death(node, why, detail);
                 // Nobody listens before the workers have started: then there are no links either.
                 let _listeners = self.deaths.send(node.id);
             }
             Change::Appeared => {
-                node.unstrand();
                 tracing::debug!(target: LOG, service, node = name, "node is there");
             }
             Change::Returned => {
-                node.unstrand();
                 tracing::info!(target: LOG, service, node = name, "node is up again");
             }
             Change::Ejected(until) => {

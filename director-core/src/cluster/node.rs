@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::health::standing::{Health, Standing};
+use crate::health::standing::{Change, Health, Standing};
 
 use super::NodeId;
 use super::meters::Meters;
@@ -112,12 +112,20 @@ impl Node {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn strand(&self) {
-        self.stranded.fetch_max(self.in_flight(), Ordering::Relaxed);
-    }
-
-    pub(crate) fn unstrand(&self) {
-        self.stranded.store(0, Ordering::Relaxed);
+    /// Changes its health, and with it, under the same lock, who counts as stranded.
+    pub(super) fn change(&self, how: impl FnOnce(&mut Health) -> Change) -> Change {
+        let mut health = self.health();
+        let change = how(&mut health);
+        match change {
+            Change::Suspected(_) | Change::Ejected(_) | Change::Died(_) => {
+                self.stranded.fetch_max(self.in_flight(), Ordering::Relaxed);
+            }
+            Change::Cleared | Change::Appeared | Change::Returned => {
+                self.stranded.store(0, Ordering::Relaxed);
+            }
+            Change::Nothing | Change::Leaving(_) => {}
+        }
+        change
     }
 
     pub(crate) fn stranded(&self) -> usize {

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use director_recovery::Kind;
+use rustix::io::Errno;
 
 /// How much a node has to do, in its own words.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -47,18 +48,50 @@ pub enum ConnectFailure {
     Refused,
     /// No answer within `connect_timeout`.
     TimedOut,
-    /// Anything else: no route, no descriptors left, ...
+    /// We had no descriptor, port or memory left for it: that says nothing of the node.
+    Ours,
+    /// Anything else: no route, ...
     Other,
 }
 
 impl From<&io::Error> for ConnectFailure {
     fn from(error: &io::Error) -> Self {
+        /// What this machine, or this process, has run out of.
+        const OURS: [Errno; 5] = [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::ADDRNOTAVAIL,
+        ];
+        if Errno::from_io_error(error).is_some_and(|errno| OURS.contains(&errno)) {
+            return Self::Ours;
+        }
         // `ErrorKind` is not ours and grows.
         #[allow(clippy::wildcard_enum_match_arm)]
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::TimedOut => Self::TimedOut,
             _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_want_is_told_from_the_nodes() {
+        for (errno, kind) in [
+            (Errno::MFILE, ConnectFailure::Ours),
+            (Errno::NFILE, ConnectFailure::Ours),
+            (Errno::ADDRNOTAVAIL, ConnectFailure::Ours),
+            (Errno::CONNREFUSED, ConnectFailure::Refused),
+            (Errno::TIMEDOUT, ConnectFailure::TimedOut),
+            (Errno::HOSTUNREACH, ConnectFailure::Other),
+        ] {
+            assert_eq!(ConnectFailure::from(&io::Error::from(errno)), kind);
         }
     }
 }

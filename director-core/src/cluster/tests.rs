@@ -1,5 +1,7 @@
 //! The cluster as workers see it.
 
+use director_recovery::Kind;
+
 use super::*;
 
 fn cluster(nodes: u16) -> Cluster {

@@ -61,15 +61,18 @@ pub async fn keep<P: Prober>(
                     () = watch.run() => {}
                 }
             }
-            Duty::Probe => {
-                let probing = probe(&node, prober.as_ref(), probe_timeout);
+            Duty::ProbeAt(at) => {
+                let probing = async {
+                    tokio::time::sleep(at.saturating_sub(cluster.now())).await;
+                    probe(&node, prober.as_ref(), probe_timeout).await
+                };
                 tokio::pin!(probing);
                 // The watch goes on meanwhile: the suspicion may be wrong.
                 let result = loop {
                     tokio::select! {
                         result = &mut probing => break Some(result),
                         () = node.wake.notified() => {
-                            if node.health().duty() != Duty::Probe {
+                            if node.health().duty() != duty {
                                 break None; // decided without us
                             }
                         }

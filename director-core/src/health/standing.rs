@@ -87,9 +87,9 @@ impl Default for HealthSettings {
 pub enum Duty {
     /// Nothing but to watch it.
     Watch,
-    /// To probe it now.
-    Probe,
-    /// To probe it at this time.
+    /// To probe it at this time, most often now, and to watch it until then.
+    ProbeAt(Duration),
+    /// To probe it at this time, and no longer to watch it.
     TrialAt(Duration),
 }
 
@@ -168,7 +168,7 @@ pub struct Health {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     Up,
-    Suspect(Suspicion),
+    Suspect { why: Suspicion, next: Duration },
     Down { trials: u32, next: Duration },
 }
 
@@ -178,7 +178,10 @@ impl Health {
     pub fn new(settings: HealthSettings) -> Self {
         Self {
             settings,
-            state: State::Suspect(Suspicion::New),
+            state: State::Suspect {
+                why: Suspicion::New,
+                next: Duration::ZERO,
+            },
             known: false,
             returned: None,
             load: None,
@@ -195,7 +198,7 @@ impl Health {
     pub fn standing(&self, now: Duration) -> Standing {
         match self.state {
             State::Down { .. } => Standing::Down,
-            State::Suspect(_) => Standing::Suspect,
+            State::Suspect { .. } => Standing::Suspect,
             State::Up if self.ejected_until.is_some_and(|until| now < until) => Standing::Suspect,
             State::Up if self.leaving => Standing::Leaving,
             State::Up => Standing::Up,
@@ -207,7 +210,7 @@ impl Health {
     pub fn duty(&self) -> Duty {
         match self.state {
             State::Up => Duty::Watch,
-            State::Suspect(_) => Duty::Probe,
+            State::Suspect { next, .. } => Duty::ProbeAt(next),
             State::Down { next, .. } => Duty::TrialAt(next),
         }
     }
@@ -248,7 +251,7 @@ impl Health {
                 Change::Nothing
             }
             Seen::Failed(kind) => self.failed(kind, now, may_eject),
-            Seen::Silent => self.suspect(Suspicion::Silent),
+            Seen::Silent => self.suspect(Suspicion::Silent, now),
             Seen::Load(load) => self.told(load),
         }
     }
@@ -256,13 +259,15 @@ impl Health {
     fn unconnected(&mut self, kind: ConnectFailure, now: Duration) -> Change {
         match (kind, self.state) {
             // Refused although it was in doubt already: two signs, and no probe is needed any more.
-            (ConnectFailure::Refused, State::Suspect(why)) if why != Suspicion::New => {
+            (ConnectFailure::Refused, State::Suspect { why, .. }) if why != Suspicion::New => {
                 self.die(why, now)
             }
-            (ConnectFailure::Refused, _) => self.suspect(Suspicion::Refused),
+            (ConnectFailure::Refused, _) => self.suspect(Suspicion::Refused, now),
             (ConnectFailure::TimedOut | ConnectFailure::Other, _) => {
-                self.suspect(Suspicion::Unconnected)
+                self.suspect(Suspicion::Unconnected, now)
             }
+            // Whoever has no descriptor left cannot tell one node from another.
+            (ConnectFailure::Ours, _) => Change::Nothing,
         }
     }
 
@@ -270,11 +275,11 @@ impl Health {
         match kind {
             Kind::Unreachable | Kind::Lost | Kind::Stalled | Kind::Garbled => {
                 let ejected = self.count_failure(now, may_eject);
-                let suspected = self.suspect(Suspicion::Failed(kind));
+                let suspected = self.suspect(Suspicion::Failed(kind), now);
                 ejected.map_or(suspected, Change::Ejected)
             }
             // It says so to one session; its probe is asked whether it says so to all.
-            Kind::Leaving => self.suspect(Suspicion::Failed(kind)),
+            Kind::Leaving => self.suspect(Suspicion::Failed(kind), now),
             Kind::Busy => {
                 self.busy_at = Some(now);
                 Change::Nothing
@@ -322,18 +327,21 @@ impl Health {
         self.failures.saturating_add(1) >= self.settings.breaker_failures
     }
 
-    fn suspect(&mut self, why: Suspicion) -> Change {
+    fn suspect(&mut self, why: Suspicion, now: Duration) -> Change {
         match self.state {
             State::Up => {
-                self.state = State::Suspect(why);
+                self.state = State::Suspect { why, next: now };
                 Change::Suspected(why)
             }
             // The first reason stays, but "new" was none.
-            State::Suspect(Suspicion::New) => {
-                self.state = State::Suspect(why);
+            State::Suspect {
+                why: Suspicion::New,
+                next,
+            } => {
+                self.state = State::Suspect { why, next };
                 Change::Nothing
             }
-            State::Suspect(_) | State::Down { .. } => Change::Nothing,
+            State::Suspect { .. } | State::Down { .. } => Change::Nothing,
         }
     }
 
@@ -359,8 +367,8 @@ impl Health {
     }
 
     /// The watch ended.
-    pub fn watch_ended(&mut self) -> Change {
-        self.suspect(Suspicion::WatchEnded)
+    pub fn watch_ended(&mut self, now: Duration) -> Change {
+        self.suspect(Suspicion::WatchEnded, now)
     }
 
     /// A probe was answered.
@@ -372,7 +380,7 @@ impl Health {
         }
         match was {
             State::Up => told,
-            State::Suspect(_) => Change::Cleared,
+            State::Suspect { .. } => Change::Cleared,
             State::Down { .. } => {
                 self.returned = Some(now);
                 self.failures = 0;
@@ -384,12 +392,63 @@ impl Health {
         }
     }
 
-    /// A probe was refused, failed or not answered in time. `chance` is from 0 to 1.
-    pub fn probe_failed(&mut self, now: Duration, chance: f64) -> Change {
+    /// A probe raised an exception. `chance` is from 0 to 1.
+    pub fn probe_raised(&mut self, kind: Kind, now: Duration, chance: f64) -> Change {
+        match kind {
+            Kind::Unreachable | Kind::Lost | Kind::Stalled | Kind::Garbled | Kind::Unknown => {
+                self.probe_failed(now, chance)
+            }
+            Kind::Busy => {
+                self.busy_at = Some(now);
+                self.probe_half_answered(now, chance)
+            }
+            Kind::Leaving => self.probe_answered(
+                NodeLoad {
+                    load: self.load,
+                    leaving: true,
+                },
+                now,
+            ),
+            Kind::Missing | Kind::Diverged | Kind::Denied | Kind::Invalid => {
+                self.probe_half_answered(now, chance)
+            }
+            Kind::ClientGone | Kind::Fault | Kind::Exhausted => {
+                self.probe_told_nothing(now, chance)
+            }
+        }
+    }
+
+    /// It answered, so it lives, and nobody who is on it has to leave. But it did not say that it is well,
+    /// so it does not come up by it.
+    fn probe_half_answered(&mut self, now: Duration, chance: f64) -> Change {
+        match self.state {
+            State::Up => Change::Nothing,
+            State::Suspect { .. } if self.known => {
+                self.state = State::Up;
+                Change::Cleared
+            }
+            State::Suspect { .. } | State::Down { .. } => self.probe_failed(now, chance),
+        }
+    }
+
+    /// The fault was ours: the question is put again.
+    fn probe_told_nothing(&mut self, now: Duration, chance: f64) -> Change {
+        match self.state {
+            State::Up => Change::Nothing,
+            State::Suspect { why, .. } => {
+                let next = now.saturating_add(self.settings.trial_wait);
+                self.state = State::Suspect { why, next };
+                Change::Nothing
+            }
+            State::Down { .. } => self.probe_failed(now, chance),
+        }
+    }
+
+    fn probe_failed(&mut self, now: Duration, chance: f64) -> Change {
         match self.state {
             // Nobody was in doubt any more: a late answer to an old question.
             State::Up => Change::Nothing,
-            State::Suspect(why) => self.die(why, now),
+            State::Suspect { why, .. } => self.die(why, now),
             State::Down { trials, .. } => {
                 let trials = trials.saturating_add(1);
                 let wait = self

@@ -59,4 +59,5 @@ pub use library::Library;
 pub use session::{Outcome, SessionEnd};
 pub use sessions::{SessionStanding, sessions};
 pub use stop::{Stop, Stopper};
+pub(crate) use stream::reset;
 pub use tables::{HostCounts, counts};

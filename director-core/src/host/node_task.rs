@@ -15,7 +15,7 @@ use super::library::NodeTask;
 use super::stop::Stopper;
 use super::stream::{Ending, Side, Stream};
 use super::task::{Driven, Said, Task, TaskEnd, Work};
-use crate::cluster::{Node, NodeLoad};
+use crate::cluster::{ConnectFailure, Node, NodeLoad};
 
 /// The node as a plugin sees it. Its name is the cluster's, which lives as long as the instance.
 pub(super) fn node_info(node: &Node) -> abi::NodeInfo {
@@ -85,10 +85,15 @@ async fn ask(
     work: Work,
     function: NodeTask,
 ) -> Result<Said, Exception> {
-    let fault = |what| Exception::new(Kind::Fault, Some(node.id), what);
+    let fault = |what: &str| Exception::new(Kind::Fault, Some(node.id), what);
     let socket = connect_to(node.address, inner.timeouts.connect)
         .await
-        .map_err(|error| unreachable(node, &error))?;
+        .map_err(|error| match ConnectFailure::from(&error) {
+            ConnectFailure::Ours => fault(&error.to_string()),
+            ConnectFailure::Refused | ConnectFailure::TimedOut | ConnectFailure::Other => {
+                unreachable(node, &error)
+            }
+        })?;
     // These tasks end with the node's health task, whatever the director does.
     let (_stopper, stop) = Stopper::new();
     let task = Local::of(inner).and_then(|local| Task::begin(&local, work, stop, 0, None));

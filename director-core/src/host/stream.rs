@@ -477,7 +477,7 @@ pub(super) enum Way {
 }
 
 /// Resets a socket that never became a stream.
-pub(super) fn reset(socket: TcpStream) {
+pub(crate) fn reset(socket: TcpStream) {
     linger(&socket, Some(Duration::ZERO));
 }
 

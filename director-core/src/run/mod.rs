@@ -13,6 +13,7 @@ mod prepare;
 mod state;
 mod worker;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub use state::StateError;
 
 use crate::admin::{self, AdminError, AdminListener, Told};
 use crate::cluster::{Cluster, Standing};
-use crate::config::{Config, Mistake};
+use crate::config::{Config, Mistake, Settings};
 use crate::host::{Stop, Stopper};
 use crate::limits;
 use crate::metrics::{Metrics, MetricsError};
@@ -130,10 +131,8 @@ async fn control<T>(config: &Config, director: &Path, tell: &T) -> Result<(), Ru
 where
     T: Fn(&Notice<'_>) + Send + Sync,
 {
-    if let Err(error) = limits::raise_open_files() {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
     let settings = &config.settings;
+    raise_open_files(settings);
     let _lock = state::take(&settings.state_dir)?;
     let metrics = Metrics::install()?;
     let Prepared {
@@ -196,6 +195,31 @@ where
     };
     workers.join()?;
     ended
+}
+
+/// A session holds its client, a link or two, and a pipe to splice through.
+const FILES_PER_SESSION: u64 = 4;
+
+fn raise_open_files(settings: &Settings) {
+    match limits::raise_open_files() {
+        Ok(None) => {}
+        Ok(Some(limit)) => {
+            let sessions: u64 = settings
+                .services
+                .iter()
+                .map(|service| u64::from(service.max_sessions))
+                .sum();
+            let needed = sessions.saturating_mul(FILES_PER_SESSION);
+            if limit < needed {
+                tracing::warn!(
+                    limit,
+                    needed,
+                    "max_sessions may need more open files than the system allows this process"
+                );
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
 }
 
 /// From the first client to the end of the last worker's work.
@@ -288,20 +312,22 @@ async fn watch_readiness<T>(services: &[Arc<Service>], tell: &T)
 where
     T: Fn(&Notice<'_>),
 {
-    let mut left: Vec<&Arc<Service>> = services.iter().collect();
-    while let Some(service) = left.first() {
-        let name = service.settings.name.as_str();
-        let ready = any_up(&service.cluster);
-        if tokio::time::timeout(PATIENCE, ready).await.is_err() {
-            tracing::warn!(service = name, "no node of the service is up yet");
-            any_up(&service.cluster).await;
-        }
-        tell(&Notice::Ready {
-            service: name,
-            address: service.address,
-        });
-        left.remove(0);
-    }
+    let ready = services.iter().map(|service| {
+        Box::pin(async move {
+            let name = service.settings.name.as_str();
+            let soon = tokio::time::timeout(PATIENCE, any_up(&service.cluster));
+            if soon.await.is_err() {
+                tracing::warn!(service = name, "no node of the service is up yet");
+                any_up(&service.cluster).await;
+            }
+            tell(&Notice::Ready {
+                service: name,
+                address: service.address,
+            });
+            Ok::<(), Infallible>(())
+        })
+    });
+    let Ok(()) = together(ready.collect()).await;
 }
 
 async fn any_up(cluster: &Cluster) {

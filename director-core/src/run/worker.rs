@@ -216,36 +216,64 @@ async fn work(seat: Seat) -> bool {
         }
         own.spawn_local(service.instance.run(seat.own.clone()));
     }
-    let mut clean = true;
     let mut left = 0;
-    while let Some(ended) = accepting.join_next().await {
-        match ended {
-            Ok(sessions) => left += sessions,
-            Err(error) => {
-                tracing::error!(%error, "an accept loop failed");
-                clean = false;
+    // A task that failed takes the worker with it, and so the director: without its health task a dead
+    // node would never come back, and nobody would hear of it.
+    let clean = loop {
+        tokio::select! {
+            ended = accepting.join_next() => match ended {
+                Some(Ok(sessions)) => left += sessions,
+                Some(Err(error)) => break failed("an accept loop", &error),
+                None => break true,
+            },
+            Some(ended) = health.join_next() => match ended {
+                Ok(()) => break failed("a health task", &"it ended by itself"),
+                Err(error) => break failed("a health task", &error),
+            },
+            Some(ended) = own.join_next() => {
+                if let Err(error) = ended {
+                    break failed("a plugin's own work", &error);
+                }
             }
         }
-    }
+    };
     if left > 0 {
         tracing::warn!(sessions = left, "sessions were ended by the stop");
     }
     let _heard = seat.events.send(Event::SessionsEnded);
-    if let Some(grace) = grace {
-        end_own_work(own, &seat.own, &seat.stops.hard, grace).await;
-    }
+    let clean = match grace {
+        Some(grace) if clean => end_own_work(own, &seat.own, &seat.stops.hard, grace).await,
+        Some(_) | None => clean,
+    };
     health.shutdown().await;
     clean
 }
 
-/// The plugins' own work ends after all sessions have, on all workers.
-async fn end_own_work(mut own: JoinSet<()>, stop: &Stop, hard: &Stop, grace: Duration) {
+fn failed(what: &str, error: &dyn std::fmt::Display) -> bool {
+    tracing::error!(%error, "{what} failed");
+    false
+}
+
+/// The plugins' own work ends after all sessions have, on all workers. Says whether it ended well.
+async fn end_own_work(mut own: JoinSet<()>, stop: &Stop, hard: &Stop, grace: Duration) -> bool {
     stop.stopping().await;
-    let all_ended = async { while own.join_next().await.is_some() {} };
-    tokio::select! {
-        () = all_ended => {}
-        () = tokio::time::sleep(grace) => tracing::warn!("plugins' own work has not ended in time"),
-        () = hard.stopping() => {}
-    }
+    let all_ended = async {
+        let mut clean = true;
+        while let Some(ended) = own.join_next().await {
+            if let Err(error) = ended {
+                clean = failed("a plugin's own work", &error);
+            }
+        }
+        clean
+    };
+    let clean = tokio::select! {
+        clean = all_ended => clean,
+        () = tokio::time::sleep(grace) => {
+            tracing::warn!("plugins' own work has not ended in time");
+            true
+        }
+        () = hard.stopping() => true,
+    };
     own.shutdown().await;
+    clean
 }

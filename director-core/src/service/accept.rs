@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::Service;
-use crate::host::{SessionEnd, Stop};
+use crate::host::{SessionEnd, Stop, reset};
 
 /// How long nothing is accepted after accepting failed: for want of descriptors, mostly.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ pub(crate) async fn accept(listener: TcpListener, service: Arc<Service>, stops: 
             accepted = listener.accept(), if paused_until.is_none() => match accepted {
                 Ok((client, peer)) => {
                     let Some(seat) = service.seats.take() else {
-                        note_refused(&service);
+                        refuse(&service, client);
                         continue;
                     };
                     let serve = service.instance.serve(client, peer, seat.number, stops.soft.clone());
@@ -97,8 +97,18 @@ fn note_end(service: &Service, ended: Result<SessionEnd, JoinError>) {
     }
 }
 
-/// There are `max_sessions` already. Its connection is closed.
-fn note_refused(service: &Service) {
-    let name = service.settings.name.clone();
-    metrics::counter!("director_sessions_refused_total", "service" => name).increment(1);
+/// There are `max_sessions` already. The connection is reset, as is all that the director ends.
+fn refuse(service: &Service, client: TcpStream) {
+    reset(client);
+    let name = service.settings.name.as_str();
+    metrics::counter!("director_sessions_refused_total", "service" => name.to_owned()).increment(1);
+    if service.seats.warning_is_due() {
+        let (most, refused) = (service.settings.max_sessions, service.seats.refused());
+        tracing::warn!(
+            service = name,
+            max_sessions = most,
+            refused,
+            "clients are refused: there are max_sessions"
+        );
+    }
 }

@@ -1,7 +1,13 @@
 //! How many sessions a service has, and may have.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Between two warnings about refused clients.
+const WARNING: Duration = Duration::from_secs(60);
 
 /// The seats of one service, over all workers.
 #[derive(Debug)]
@@ -10,6 +16,8 @@ pub struct Seats {
     taken: AtomicUsize,
     refused: AtomicU64,
     next: AtomicU64,
+    /// When the last warning about refused clients was given.
+    warned: Mutex<Option<Instant>>,
 }
 
 /// A seat, taken for as long as this lives.
@@ -27,6 +35,7 @@ impl Seats {
             taken: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             next: AtomicU64::new(1),
+            warned: Mutex::new(None),
         }
     }
 
@@ -40,6 +49,17 @@ impl Seats {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether a warning about refused clients is due; it is given once a minute at most.
+    pub(super) fn warning_is_due(&self) -> bool {
+        let now = Instant::now();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_some_and(|last| now.duration_since(last) < WARNING) {
+            return false;
+        }
+        *warned = Some(now);
+        true
     }
 
     /// Takes a seat, if one is free.
@@ -96,5 +116,14 @@ mod tests {
         assert_eq!(seats.taken(), 1);
         drop(second.hold(async {}));
         assert_eq!(seats.taken(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_clients_are_told_of_once_a_minute() {
+        let seats = Seats::new(0);
+        assert!(seats.warning_is_due());
+        assert!(!seats.warning_is_due());
+        tokio::time::advance(WARNING).await;
+        assert!(seats.warning_is_due());
     }
 }

@@ -25,7 +25,7 @@ fn load(leaving: bool) -> NodeLoad {
 fn up() -> Health {
     let mut health = Health::new(HealthSettings::default());
     assert_eq!(health.standing(ZERO), Standing::Suspect);
-    assert_eq!(health.duty(), Duty::Probe);
+    assert_eq!(health.duty(), Duty::ProbeAt(ZERO));
     assert_eq!(health.probe_answered(load(false), ZERO), Change::Appeared);
     assert_eq!(health.standing(ZERO), Standing::Up);
     health
@@ -35,7 +35,7 @@ fn down() -> Health {
     let mut health = up();
     health.seen(Seen::Silent, at(1), true);
     assert_eq!(
-        health.probe_failed(at(2), 1.0),
+        health.probe_raised(Kind::Unreachable, at(2), 1.0),
         Change::Died(Suspicion::Silent)
     );
     health
@@ -60,7 +60,7 @@ fn every_suspicion_asks_for_a_probe_and_leaves_the_verdict_to_it() {
             matches!(health.seen(seen, at(1), true), Change::Suspected(_)),
             "{seen:?}"
         );
-        assert_eq!(health.duty(), Duty::Probe, "{seen:?}");
+        assert_eq!(health.duty(), Duty::ProbeAt(at(1)), "{seen:?}");
         assert_eq!(
             health.probe_answered(load(false), at(2)),
             Change::Cleared,
@@ -75,11 +75,11 @@ fn every_suspicion_asks_for_a_probe_and_leaves_the_verdict_to_it() {
 fn an_ended_watch_is_a_suspicion() {
     let mut health = up();
     assert_eq!(
-        health.watch_ended(),
+        health.watch_ended(ZERO),
         Change::Suspected(Suspicion::WatchEnded)
     );
     assert_eq!(
-        health.probe_failed(at(1), 0.0),
+        health.probe_raised(Kind::Unreachable, at(1), 0.0),
         Change::Died(Suspicion::WatchEnded)
     );
     assert_eq!(health.standing(at(1)), Standing::Down);
@@ -142,7 +142,10 @@ fn trials_back_off_and_one_answer_brings_it_back_slowly() {
         };
         waits.push((next - now).as_millis());
         now = next;
-        assert_eq!(health.probe_failed(now, 1.0), Change::Nothing);
+        assert_eq!(
+            health.probe_raised(Kind::Unreachable, now, 1.0),
+            Change::Nothing
+        );
     }
     assert_eq!(waits, [200, 400, 800, 1_600, 2_000, 2_000]);
     assert_eq!(health.probe_answered(load(false), now), Change::Returned);
@@ -152,10 +155,54 @@ fn trials_back_off_and_one_answer_brings_it_back_slowly() {
 }
 
 #[test]
+fn a_suspect_that_answers_anything_lives_but_nothing_comes_up_by_half_an_answer() {
+    for kind in [
+        Kind::Busy,
+        Kind::Missing,
+        Kind::Diverged,
+        Kind::Denied,
+        Kind::Invalid,
+    ] {
+        let mut health = up();
+        health.seen(Seen::Silent, at(1), true);
+        assert_eq!(health.probe_raised(kind, at(2), 0.0), Change::Cleared);
+        let weight = if kind == Kind::Busy { 0.1 } else { 1.0 };
+        assert_eq!(health.weight(at(2)), weight, "{kind}");
+
+        let mut health = down();
+        assert_eq!(health.probe_raised(kind, at(202), 0.0), Change::Nothing);
+        assert_eq!(health.standing(at(202)), Standing::Down, "{kind}");
+        let mut health = Health::new(HealthSettings::default());
+        health.probe_raised(kind, at(1), 0.0);
+        assert_eq!(health.standing(at(1)), Standing::Down, "{kind}");
+    }
+}
+
+#[test]
+fn our_own_want_kills_nobody() {
+    let mut health = up();
+    let ours = Seen::ConnectFailed {
+        kind: ConnectFailure::Ours,
+    };
+    assert_eq!(health.seen(ours, at(1), true), Change::Nothing);
+    assert_eq!(health.standing(at(1)), Standing::Up);
+    health.seen(Seen::Silent, at(2), true);
+    for now in [2, 202, 402] {
+        assert_eq!(health.duty(), Duty::ProbeAt(at(now)));
+        assert_eq!(
+            health.probe_raised(Kind::Fault, at(now), 0.0),
+            Change::Nothing
+        );
+    }
+    assert_eq!(health.standing(at(402)), Standing::Suspect);
+    assert_eq!(health.probe_answered(load(false), at(602)), Change::Cleared);
+}
+
+#[test]
 fn a_node_that_comes_late_for_the_first_time_has_its_full_share() {
     let mut health = Health::new(HealthSettings::default());
     assert_eq!(
-        health.probe_failed(at(1), 0.0),
+        health.probe_raised(Kind::Unreachable, at(1), 0.0),
         Change::Died(Suspicion::New)
     );
     assert_eq!(
@@ -261,7 +308,7 @@ enum Step {
     Seen(Seen),
     WatchEnded,
     Answered(bool),
-    Failed,
+    Raised(Kind),
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -289,7 +336,7 @@ fn steps() -> impl Strategy<Value = Step> {
         ))),
         Just(Step::WatchEnded),
         any::<bool>().prop_map(Step::Answered),
-        Just(Step::Failed),
+        prop::sample::select(Kind::ALL.to_vec()).prop_map(Step::Raised),
     ]
 }
 
@@ -308,26 +355,32 @@ proptest! {
             let before = health.duty();
             let change = match &step {
                 Step::Seen(seen) => health.seen(*seen, now, may_eject),
-                Step::WatchEnded => health.watch_ended(),
+                Step::WatchEnded => health.watch_ended(now),
                 Step::Answered(leaving) => health.probe_answered(load(*leaving), now),
-                Step::Failed => health.probe_failed(now, chance),
+                Step::Raised(kind) => health.probe_raised(*kind, now, chance),
             };
             match change {
                 Change::Died(_) => {
                     prop_assert!(!dead);
-                    prop_assert_eq!(before, Duty::Probe, "only what was in doubt dies");
-                    prop_assert!(matches!(step, Step::Failed | Step::Seen(REFUSED)));
+                    prop_assert!(matches!(before, Duty::ProbeAt(_)), "only what was in doubt dies");
+                    prop_assert!(matches!(step, Step::Raised(_) | Step::Seen(REFUSED)));
                     dead = true;
                 }
                 Change::Appeared | Change::Returned => {
-                    prop_assert!(matches!(step, Step::Answered(_)));
+                    prop_assert!(matches!(
+                        step,
+                        Step::Answered(_) | Step::Raised(Kind::Leaving)
+                    ));
                     prop_assert_eq!(change == Change::Appeared, !known);
                     known = true;
                     dead = false;
                 }
                 Change::Suspected(_) => prop_assert_eq!(before, Duty::Watch),
                 Change::Ejected(until) => prop_assert!(may_eject && until > now),
-                Change::Cleared => prop_assert!(matches!(step, Step::Answered(_))),
+                Change::Cleared => {
+                    prop_assert!(matches!(step, Step::Answered(_) | Step::Raised(_)));
+                    prop_assert!(known);
+                }
                 Change::Nothing | Change::Leaving(_) => {}
             }
             let standing = health.standing(now);
