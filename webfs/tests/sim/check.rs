@@ -18,7 +18,7 @@ struct Said {
     acked: bool,
     /// Accepted without waiting for what its user had seen any longer.
     released: bool,
-    /// It was sent again without knowing the first copy's name.
+    /// Its second copy may come to a reader that nobody can tell had the first.
     unsure: bool,
 }
 
@@ -51,11 +51,16 @@ impl History {
         &mut self.said[uid as usize]
     }
 
-    pub fn acked_now(&mut self, uid: u64, released: bool) {
+    pub fn acked_now(&mut self, uid: u64) {
         self.of(uid).acked = true;
-        self.of(uid).released |= released;
     }
 
+    pub fn released(&mut self, uid: u64) {
+        self.of(uid).released = true;
+    }
+
+    /// It may be shown twice to a reader that changed its director: it is sent again without a name, or
+    /// while servers do not reach each other.
     pub fn unsure(&mut self, uid: u64) {
         self.of(uid).unsure = true;
     }

@@ -229,6 +229,7 @@ fn without_names_something_is_shown_twice() {
             ..Rules::default()
         },
         keys: false,
+        partitions: false,
         ..Plan::default()
     };
     caught("names", 60, &plan, &["shown twice"]);

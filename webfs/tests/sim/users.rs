@@ -196,7 +196,8 @@ impl World {
         self.tickets += 1;
         let ticket = self.tickets;
         writer.in_flight = Some(ticket);
-        let what = What::Append(write.uid, Box::new(append));
+        let (uid, again) = (write.uid, write.acked);
+        let what = What::Append(uid, Box::new(append));
         let (host, epoch) = here;
         let request = Request {
             user,
@@ -205,6 +206,10 @@ impl World {
             what,
         };
         self.requests.insert(ticket, request);
+        self.said_by.insert(ticket, uid);
+        if again && self.plan.partitions {
+            self.history.unsure(uid);
+        }
         let after = self.rng.millis(0, 4);
         self.at(after, Event::Arrive(ticket));
     }
@@ -286,7 +291,7 @@ impl World {
                         appended.entry, appended.released
                     )
                 });
-                self.history.acked_now(uid, appended.released);
+                self.history.acked_now(uid);
                 self.history.token(user, None, &appended.next);
                 self.directors[director].largest.merge(&appended.next.cut);
                 self.prune(director, &appended.stable.cut);

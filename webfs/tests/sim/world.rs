@@ -94,6 +94,8 @@ pub struct World {
     pub users: Vec<User>,
     pub directors: Vec<Director>,
     pub requests: HashMap<u64, Request>,
+    /// The message of each append's ticket.
+    pub said_by: HashMap<u64, u64>,
     pub tickets: u64,
     pub history: History,
     /// Faults happen and users write.
@@ -145,6 +147,7 @@ impl World {
             users: Vec::new(),
             directors: (0..2).map(Director::new).collect(),
             requests: HashMap::new(),
+            said_by: HashMap::new(),
             tickets: 0,
             history: History::default(),
             busy: true,
@@ -328,6 +331,12 @@ impl World {
                 self.break_link(link);
             }
             Output::Answer { ticket, result } => {
+                if let (Ok(Answer::Appended(appended)), Some(&uid)) =
+                    (&result, self.said_by.get(&ticket.0))
+                    && appended.released
+                {
+                    self.history.released(uid); // also when nobody hears it
+                }
                 let after = self.rng.millis(0, 4);
                 let (ticket, result) = (ticket.0, Box::new(result));
                 self.at(after, Event::Answered { ticket, result });
