@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::format::Framed;
 use super::memory::MemoryDisk;
 use super::*;
 use crate::entry::Kind;
