@@ -20,6 +20,9 @@ const MAX_SUM: u64 = 9_999_999_999_999_999;
 /// No server gets beyond this index: 152 million starts, or a million appends a second for 100 days.
 const MAX_INDEX: u64 = 10_000_000_000_000;
 
+/// A server's indices go on at the next multiple of this whenever it starts.
+const LEAP: u64 = 65_536;
+
 /// One index per letter, sorted by letter, no zeros.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Cut(Vec<(Letter, u64)>);
@@ -59,6 +62,14 @@ impl Cut {
     #[must_use]
     pub fn covers(&self, name: Name) -> bool {
         name.index <= self.get(name.letter)
+    }
+
+    /// Whether an entry with this name lies before it, and no leap in between: what a server lost before it
+    /// leapt lies in a hole, which a cut covers as it covers entries.
+    #[must_use]
+    pub fn covers_surely(&self, name: Name) -> bool {
+        let tail = self.get(name.letter);
+        name.index <= tail && name.index / LEAP == tail / LEAP
     }
 
     /// Whether every name that `other` covers lies before it.

@@ -6,6 +6,9 @@
 //! entries that were passed on are kept here, for a while, with all names that came with them; and an entry
 //! one of whose names a reader's cursor covers is not shown to that reader again.
 //!
+//! Across a leap of its server a cursor says nothing of a name: what was lost lies in the hole. Such an entry
+//! is shown; servers that have both names know them for one.
+//!
 //! Two writes with one triple but different bytes are two messages (a fault of that producer), so the key of
 //! a triple has a digest of the bytes in it.
 
@@ -92,7 +95,7 @@ impl Keys {
             names.dedup();
             if names
                 .iter()
-                .any(|name| cursor.covers(*name) || here.contains(name))
+                .any(|name| cursor.covers_surely(*name) || here.contains(name))
             {
                 cut.push(place);
             } else {
@@ -285,6 +288,18 @@ mod tests {
         assert_eq!(
             reader.reads("[1]", &[entry("a.9", 0, Some("d.1"), None)]),
             [0..1]
+        );
+    }
+
+    #[test]
+    fn a_name_in_a_hole_is_no_reason_to_hide_a_message() {
+        let mut keys = Keys::default();
+        keys.acknowledged("d.1", "a.51".parse().unwrap(), Duration::ZERO, BOUNDS);
+        let mut reader = Reader(&mut keys, cut("0000000000065536_g0-a.65536"));
+        assert!(
+            reader
+                .reads("[1]", &[entry("b.80", 0, Some("d.1"), None)])
+                .is_empty()
         );
     }
 

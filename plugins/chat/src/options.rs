@@ -16,7 +16,8 @@ pub struct Options {
     pub max_body: usize,
     /// Most bytes of a node's answer, and of one event.
     pub max_answer: usize,
-    /// Seconds in which a client has to send its next request's head, and then the body.
+    /// Seconds in which a client has to send its next request's head, and then the body, and for which it
+    /// may take no byte of an answer.
     pub client_timeout: u64,
     /// Seconds after which a quiet live read gets a comment.
     pub keep_alive: u64,

@@ -384,3 +384,25 @@ fn a_quiet_live_read_gets_a_comment_and_only_then() {
         assert!(waited > least && waited < most, "{waited:?}");
     });
 }
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up_and_holds_no_memory() {
+    let world = World::seeded(1);
+    world.buffers(64, 64);
+    model::start(&world, r#"{"client_timeout": 10}"#);
+    world.run(async {
+        let mut reader = Client::new(&world);
+        let head = "GET /v1/stream/rooms/x?offset=-1&live=sse";
+        reader.send(head, "").await;
+        for n in 0..20 {
+            let mut writer = Client::new(&world);
+            writer.append(&format!(r#"{{"n":{n}}}"#)).await;
+        }
+        world.sleep(Duration::from_secs(30)).await;
+        let late = world.ended();
+        let late = late
+            .iter()
+            .filter(|ended| ended.detail.contains("took nothing"));
+        assert_eq!(late.count(), 1, "{}", world.story());
+    });
+}

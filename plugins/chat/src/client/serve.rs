@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use crate::client::live_body::{Begun, LiveBody};
+use crate::client::patience::Patient;
 use crate::client::reply::{self, Reply};
 use crate::cursor::Cursor;
 use crate::memory::write::Write;
@@ -53,12 +54,14 @@ pub async fn serve(
         let (shared, director) = (Arc::clone(shared), director.clone());
         async move { Ok::<_, Infallible>(answer(&shared, &director, request).await) }
     });
+    let patience = Duration::from_secs(shared.options.client_timeout);
+    let stream = Patient::new(client.stream, timer.clone(), patience);
     let connection = http1::Builder::new()
         .timer(timer)
-        .header_read_timeout(Duration::from_secs(shared.options.client_timeout))
+        .header_read_timeout(patience)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(client.stream, service);
+        .serve_connection(stream, service);
     let mut connection = pin!(connection);
     let ended = {
         let stop = pin!(stopping.stopping());
@@ -77,11 +80,18 @@ pub async fn serve(
     // Whatever broke here is the client's: nodes' failures never get this far. That it left in the middle
     // of an answer is the usual end of a live read.
     match ended {
-        Err(error) if error.is_parse() || error.is_timeout() => {
+        Err(error) if error.is_parse() || error.is_timeout() || is_late(&error) => {
             Err(Failure::from_error(&error, Kind::ClientGone).by_client())
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Whether the client took nothing for too long.
+fn is_late(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut)
 }
 
 async fn answer(shared: &Arc<Shared>, director: &Director, request: Request<Incoming>) -> Reply {

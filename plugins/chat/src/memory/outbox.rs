@@ -66,9 +66,6 @@ pub struct Again {
     pub generation: u32,
 }
 
-/// A server's indices go on at the next multiple of this whenever it starts.
-const LEAP: u64 = 65_536;
-
 /// The most names a request may carry in `WebFS-Was`.
 pub const MAX_WAS: usize = 8;
 
@@ -224,12 +221,12 @@ impl Kept {
     fn is_stable(&self, stable: &Cursor, servers: &Servers) -> bool {
         let in_doubt = servers.in_doubt(self.home, self.stamp);
         self.names.iter().any(|&name| {
-            let tail = stable.cut.get(name.letter);
-            if tail > 0 {
-                // A server that started again has leapt: what it lost before that lies in a hole, which
-                // a cut covers as it covers entries. One that still has it says so when it is asked.
-                let before_a_leap = name.index / LEAP < tail / LEAP;
-                return name.index <= tail && !(in_doubt && before_a_leap);
+            if stable.cut.get(name.letter) > 0 {
+                // A server that still has what it had before a leap says so when it is asked.
+                return match in_doubt {
+                    true => stable.cut.covers_surely(name),
+                    false => stable.cut.covers(name),
+                };
             }
             // A later letter of that server, standing alone, covers of the earlier one what its first
             // entry says, which is not told. A server that knows the later letter and still answers with
