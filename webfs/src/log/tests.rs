@@ -168,7 +168,8 @@ fn a_cut_anywhere_leaves_a_beginning_or_is_told() {
     let good = written(8);
     let last = open(&good.copy()).report.segments;
     for (number, name) in good.list_segments().iter().enumerate() {
-        for size in 0..good.content(name).len() {
+        // Between the header's fields and its end there are only zeros.
+        for size in (0..60).chain(HEADER as usize - 1..good.content(name).len()) {
             let disk = good.copy();
             disk.damage(name, |bytes| bytes.truncate(size));
             check_damaged(&disk, number + 2 < last, &format!("{name} cut to {size}"));
