@@ -197,8 +197,8 @@ where
     ended
 }
 
-/// A session holds its client, a link or two, and a pipe to splice through.
-const FILES_PER_SESSION: u64 = 4;
+/// A session that is served holds its client and a link at least.
+const FILES_PER_SESSION: u64 = 2;
 
 fn raise_open_files(settings: &Settings) {
     match limits::raise_open_files() {
@@ -214,7 +214,7 @@ fn raise_open_files(settings: &Settings) {
                 tracing::warn!(
                     limit,
                     needed,
-                    "max_sessions may need more open files than the system allows this process"
+                    "max_sessions needs more open files than the system allows this process"
                 );
             }
         }
