@@ -104,7 +104,8 @@ impl Core {
             self.same_type(at, sent)?;
         }
         match self.repeat_of_triple(at, append) {
-            Some(position) => {
+            Some((position, same_bytes)) => {
+                self.counters.producer_faults += u64::from(!same_bytes);
                 self.ack_append(ticket, at, position, false, released, min);
                 return Ok(None);
             }
@@ -215,13 +216,15 @@ impl Core {
         own.or_else(|| others.filter_map(|&other| room.replica.find(other)).min())
     }
 
-    fn repeat_of_triple(&self, at: usize, append: &Append) -> Option<usize> {
+    /// An earlier copy by the producer's triple, and whether its bytes are the same: if not, the protocol
+    /// calls it a repeat all the same, but for a write that another server had acknowledged.
+    fn repeat_of_triple(&self, at: usize, append: &Append) -> Option<(usize, bool)> {
         let room = self.rooms.get(at)?;
         let triple = append.producer.as_ref()?;
         let same = room.names.by_triple(triple, &append.payload)?;
-        (same.same_bytes || append.was.is_empty())
-            .then(|| room.replica.find(same.name))
-            .flatten()
+        let repeat = same.same_bytes || append.was.is_empty();
+        let position = room.replica.find(same.name).filter(|_| repeat)?;
+        Some((position, same.same_bytes))
     }
 
     fn expanded_min(&self, at: usize, append: &Append) -> Result<Cut, Refusal> {

@@ -126,6 +126,12 @@ fn producers_are_judged_as_the_protocol_says() {
     assert_eq!(one.add(ROOM, by(0, 0)).unwrap().producer, Some((0, 0)));
     let repeat = one.add(ROOM, by(0, 0)).unwrap();
     assert!(!repeat.new);
+    let faults = |one: &One| one.core.counters.producer_faults;
+    assert_eq!(faults(&one), 0);
+    let mut other = by(0, 0);
+    other.payload = bytes::Bytes::from_static(b"\"y\"");
+    assert!(!one.add(ROOM, other).unwrap().new);
+    assert_eq!(faults(&one), 1, "the producer used a sequence twice");
     let gap = Conflict::ProducerGap {
         expected: 1,
         received: 2,
