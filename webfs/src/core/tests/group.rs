@@ -380,3 +380,50 @@ fn what_the_disk_had_behind_damage_is_logged_again() {
     assert_eq!(one.read(ROOM, "-1").unwrap().0, ["\"one\"", "\"three\""]);
     assert_eq!(one.log.last().unwrap().was, ["a.3".parse().unwrap()]);
 }
+
+#[test]
+fn a_deletion_ends_the_generation_everywhere_with_what_was_written_elsewhere_meanwhile() {
+    let mut pair = Pair::new();
+    let first = pair.servers[0].add(ROOM, text("old")).unwrap();
+    pair.settle();
+    pair.part();
+    pair.servers[1].add(ROOM, text("meanwhile")).unwrap();
+    let (path, ticket) = (ROOM.parse().unwrap(), pair.servers[0].ticket());
+    let now = pair.servers[0].now;
+    let request = Some("d.5".parse().unwrap());
+    pair.servers[0]
+        .core
+        .delete(now, ticket, &path, request.clone());
+    pair.servers[0].sync();
+    assert!(matches!(
+        pair.servers[0].take(ticket),
+        Some(Ok(Answer::Deleted))
+    ));
+    let new = pair.servers[0].add(ROOM, text("new")).unwrap();
+    assert_eq!(new.next.generation, 1);
+    pair.connect();
+    pair.settle();
+    for one in [0, 1] {
+        assert_eq!(pair.texts(one), ["\"new\""]);
+        let gone = pair.servers[one].read(ROOM, &first.next.to_string());
+        assert!(
+            matches!(
+                gone,
+                Err(Refusal::Gone {
+                    asked: 0,
+                    now: Some(1),
+                    ..
+                })
+            ),
+            "{one}"
+        );
+    }
+    let ticket = pair.servers[1].ticket();
+    pair.servers[1].core.delete(now, ticket, &path, request);
+    pair.servers[1].run();
+    assert!(matches!(
+        pair.servers[1].take(ticket),
+        Some(Ok(Answer::Deleted))
+    ));
+    assert_eq!(pair.texts(1), ["\"new\""], "a repeat deletes nothing more");
+}
