@@ -283,6 +283,18 @@ impl Report {
                 }
             }
         }
+        for post in &self.outcome.history.posts {
+            if let history::Outcome::Acknowledged(at) = post.outcome
+                && at - post.sent > Duration::from_millis(200)
+            {
+                let took = at - post.sent;
+                let _infallible = writeln!(
+                    out,
+                    "slow write {} sent {:?}, took {took:?}",
+                    post.message, post.sent
+                );
+            }
+        }
         for (number, fault) in self.outcome.faults.iter().enumerate() {
             let _infallible = writeln!(out, "fault {number}: {fault:?}");
             for gap in self.gaps.gaps.iter().filter(|gap| gap.fault == number) {
@@ -293,6 +305,16 @@ impl Report {
             let _infallible = writeln!(out, "{}: {:?}", reader.name, reader.opened);
         }
         std::fs::write(self.outcome.logs.join("details.txt"), out)
+    }
+
+    fn acknowledged_after(&self) -> Vec<Duration> {
+        let posts = self.outcome.history.posts.iter();
+        posts
+            .filter_map(|post| match post.outcome {
+                history::Outcome::Acknowledged(at) => Some(at.saturating_sub(post.sent)),
+                history::Outcome::Refused(_) | history::Outcome::Unanswered => None,
+            })
+            .collect()
     }
 
     fn gap_lines(&self, out: &mut String, row: &Row) {

@@ -6,6 +6,7 @@
 mod arrows;
 mod bad_input;
 mod bounded;
+mod c_plugin;
 mod chance;
 mod chat;
 mod conformance;
@@ -16,5 +17,6 @@ mod group;
 mod panics;
 mod plugin_is_apart;
 mod room;
+mod stopping;
 mod strangers;
 mod vanish;
