@@ -223,6 +223,16 @@ impl Report {
         for row in self.rows.iter().filter(|row| !row.gaps.is_empty()) {
             self.gap_lines(&mut out, row);
         }
+        let mut writes = self.acknowledged_after();
+        let mut figure =
+            |share| gaps::percentile(&mut writes, share).map_or_else(|| "-".to_owned(), show);
+        let took = format!(
+            "p50 {}  p99 {}  max {}",
+            figure(0.5),
+            figure(0.99),
+            figure(1.0)
+        );
+        line(&mut out, "write to acknowledgement", &took);
         line(
             &mut out,
             "longest token",

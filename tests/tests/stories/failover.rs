@@ -60,17 +60,19 @@ fn a_short_failover_run_with_packets_dropped_keeps_every_promise() {
     assert!(output.status.success(), "{}", report["failures"]);
 }
 
-/// One writer, so that nobody at another server asks for its messages before their time, and every disk
-/// lost: what only the outbox still has is lost without it, and is not with it.
-const LOST_DISKS: [&str; 8] = [
-    "--kills",
-    "10",
+/// One writer and a long interval, so that what was just said is at one server alone, and every disk lost:
+/// what only the outbox still has is lost without it, and is not with it.
+const LOST_DISKS: [&str; 10] = [
     "--wipe-every",
     "1",
     "--writers",
     "1",
     "--rate",
     "30",
+    "--readers",
+    "6",
+    "--interval",
+    "3000",
 ];
 
 #[test]
@@ -79,7 +81,7 @@ fn without_the_outbox_the_judge_finds_lost_messages() {
         &[
             &BARS[..],
             &LOST_DISKS,
-            &["--seed", "4", "--without", "outbox"],
+            &["--seed", "4", "--kills", "12", "--without", "outbox"],
         ]
         .concat(),
     );
@@ -92,7 +94,8 @@ fn without_the_outbox_the_judge_finds_lost_messages() {
 
 #[test]
 fn with_the_outbox_the_same_disks_may_be_lost() {
-    let (output, report) = failover(&[&BARS[..], &LOST_DISKS, &["--seed", "4"]].concat());
+    let six = ["--seed", "4", "--kills", "6"];
+    let (output, report) = failover(&[&BARS[..], &LOST_DISKS, &six].concat());
     assert!(output.status.success(), "{}", report["failures"]);
 }
 
