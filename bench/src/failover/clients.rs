@@ -275,8 +275,10 @@ pub async fn read(chat: Arc<Chat>, habits: Habits, mut chance: Chance) {
 
 /// The reader becomes another one, which starts at the start.
 fn begin_anew(chat: &Chat, place: &mut Place) {
+    let now = chat.now();
     let mut history = chat.history();
     history.readers[place.index].complete = false;
+    history.readers[place.index].left = Some(now);
     let name = format!("{}'", history.readers[place.index].name);
     history.readers.push(super::history::Reader {
         name,

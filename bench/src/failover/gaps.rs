@@ -10,6 +10,9 @@ use std::time::Duration;
 use super::history::{History, Message, Reader};
 use super::plan::{Kind, Planned};
 
+/// A reader that leaves of itself within this time after a fault has no gap when nothing came until then.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A fault as it was done.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -67,6 +70,10 @@ pub fn measure(history: &History, faults: &[Fault]) -> Gaps {
             let after = || reader.deliveries.iter().filter(|d| d.at > fault.at);
             let any = after().next().map(|d| d.at - fault.at);
             let new = after().find(|d| sent.get(&d.message).is_some_and(|sent| *sent > fault.at));
+            let left = reader.left.map(|left| left.saturating_sub(fault.at));
+            if new.is_none() && left.is_some_and(|left| left < PATIENCE) {
+                continue; // it left of itself before anything was overdue
+            }
             gaps.gaps.push(Gap {
                 fault: number,
                 kind: fault.planned.kind,
@@ -240,6 +247,15 @@ mod tests {
                 new: None
             }]
         );
+    }
+
+    #[test]
+    fn a_reader_that_left_of_itself_before_anything_was_due_does_not_count() {
+        let mut history = history(&[(10, 20)]);
+        history.readers[0].left = Some(ms(700));
+        assert!(measure(&history, &[fault(100, &["c1"])]).gaps.is_empty());
+        history.readers[0].left = Some(ms(1200));
+        assert_eq!(measure(&history, &[fault(100, &["c1"])]).gaps.len(), 1);
     }
 
     #[test]

@@ -57,6 +57,17 @@ pub struct Reader {
     pub opened: Vec<Opened>,
     /// It read to the end of the run, so it must have seen everything.
     pub complete: bool,
+    /// When it left of itself, before the end.
+    pub left: Option<Duration>,
+}
+
+/// A node's death, as far as the judge has to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// When.
+    pub at: Duration,
+    /// When it went on as if nothing had been; `None` when it was started anew.
+    pub back: Option<Duration>,
 }
 
 /// A connection of a reader.
@@ -103,6 +114,8 @@ pub struct History {
     pub long_tokens: Vec<String>,
     /// The longest token seen.
     pub longest_token: usize,
+    /// What was done to the nodes.
+    pub deaths: Vec<Death>,
     /// All servers' copies, in the end.
     pub replicas: Vec<Replica>,
     /// Writes that a server accepted without what their writers had seen, as it may after a second, and
@@ -120,6 +133,15 @@ impl History {
         if token.len() >= TOKEN_BOUND && self.long_tokens.len() < 100 {
             self.long_tokens.push(token.to_owned());
         }
+    }
+}
+
+impl Reader {
+    /// Through which director it read at a time.
+    #[must_use]
+    pub fn director_at(&self, at: Duration) -> Option<usize> {
+        let opened = self.opened.iter().rev().find(|opened| opened.at <= at);
+        opened.map(|opened| opened.director)
     }
 }
 

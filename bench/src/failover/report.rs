@@ -243,6 +243,11 @@ impl Report {
             "releases after a second",
             &history.releases.to_string(),
         );
+        line(
+            &mut out,
+            "shown twice, as excepted",
+            &check::excepted(history).to_string(),
+        );
         for (number, (before, after)) in self.outcome.rest.iter().enumerate() {
             let what = format!("director {number}: descriptors, in flight");
             let counts = format!("{}, {}", before.descriptors, before.in_flight);
@@ -394,6 +399,7 @@ impl Report {
             "gaps": rows.collect::<Vec<_>>(),
             "longest_token": history.longest_token,
             "releases": history.releases,
+            "shown_twice_as_excepted": check::excepted(history),
             "violations": violations,
             "examples": examples,
             "failures": self.failures,
