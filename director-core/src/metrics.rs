@@ -78,7 +78,7 @@ impl Metrics {
 }
 
 /// The host's objects, each by its name.
-pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 8] {
+pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 9] {
     let host::HostCounts {
         tasks,
         streams,
@@ -88,6 +88,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         tickets,
         resting_links,
         spare_pipes,
+        lingering,
     } = *counts;
     [
         ("tasks", tasks),
@@ -98,6 +99,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         ("tickets", tickets),
         ("resting_links", resting_links),
         ("spare_pipes", spare_pipes),
+        ("lingering", lingering),
     ]
 }
 

@@ -273,22 +273,24 @@ impl Status {
     }
 
     /// The host's objects that are alive: tasks, streams, timers, relays, chains, tickets. What waits
-    /// for its next use is told apart.
+    /// for its next use, or for a client's own end, is told apart.
     #[must_use]
     pub fn host(&self) -> Vec<(String, u64)> {
         let counts = self.0["host"].as_object().into_iter().flatten();
         counts
-            .filter(|(name, _)| !matches!(name.as_str(), "resting_links" | "spare_pipes"))
+            .filter(|(name, _)| {
+                !matches!(name.as_str(), "resting_links" | "spare_pipes" | "lingering")
+            })
             .filter_map(|(name, count)| Some((name.clone(), count.as_u64()?)))
             .collect()
     }
 
-    /// Descriptors that belong to nobody and wait for their next use: links at rest, and spare pipes of
-    /// relays, which have two.
+    /// Descriptors that belong to no session: links at rest, spare pipes of relays, which have two, and
+    /// clients' sockets that linger.
     #[must_use]
     pub fn at_rest(&self) -> u64 {
         let count = |name: &str| self.0["host"][name].as_u64().unwrap_or(0);
-        count("resting_links") + 2 * count("spare_pipes")
+        count("resting_links") + 2 * count("spare_pipes") + count("lingering")
     }
 
     fn service(&self) -> &Value {

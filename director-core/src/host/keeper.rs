@@ -1,7 +1,8 @@
 //! One instance on one thread: its pooled links, and the keeper that watches over its steps.
 //!
 //! The keeper hears of nodes that were declared down and cuts what is under way on them, looks for
-//! silence, ends graces and deadlines, and resets links that have rested too long. There is one for
+//! silence, ends graces and deadlines, resets links that have rested too long, and owns the sockets
+//! of clients that linger. There is one for
 //! each instance and thread, from the first task there to the instance's end.
 
 use std::cell::{Cell, RefCell};
@@ -14,6 +15,7 @@ use tokio::sync::{Notify, broadcast};
 
 use super::clock::{self, NEVER};
 use super::instance::Inner;
+use super::linger::Lingering;
 use super::pool::Pool;
 use super::stream::{Side, Stream};
 use super::tables;
@@ -31,6 +33,7 @@ const POOL_LOOK: u64 = 1_000_000_000;
 pub(super) struct Local {
     pub(super) inner: Arc<Inner>,
     pub(super) pool: Pool,
+    pub(super) lingering: Lingering,
     /// Requests with something under way.
     active: RefCell<Owned>,
     /// Wakes the keeper.
@@ -52,6 +55,7 @@ impl Local {
         let local = Rc::new(Self {
             inner: Arc::clone(inner),
             pool: Pool::default(),
+            lingering: Lingering::default(),
             active: RefCell::default(),
             news: Notify::new(),
             next_look: Cell::new(NEVER),
@@ -64,7 +68,12 @@ impl Local {
         // From now on, not from the keeper's first poll: no death is missed.
         let deaths = inner.cluster.on_death();
         // Owned by the local set: it ends with the instance, or is dropped with the thread.
-        tokio::task::spawn_local(async move { kept.0.keep(deaths).await });
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                () = kept.0.keep(deaths) => {}
+                () = kept.0.lingering.run() => {}
+            }
+        });
         Some(local)
     }
 

@@ -32,6 +32,7 @@ mod instance;
 mod keeper;
 mod layout;
 mod library;
+mod linger;
 mod measures;
 mod node_task;
 mod orders;

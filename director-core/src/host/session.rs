@@ -101,7 +101,10 @@ pub(super) async fn serve(
         // The client is gone already; the plugin will find out.
         tracing::debug!(session, %error, "a client's stream takes no options");
     }
-    let Some(stream) = Stream::begin(client, Side::Client) else {
+    let side = Side::Client {
+        instance: inner.number,
+    };
+    let Some(stream) = Stream::begin(client, side) else {
         return begun.refused();
     };
     begun.serve(task, stream, peer).await

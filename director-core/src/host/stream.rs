@@ -1,7 +1,8 @@
 //! Streams: sockets that the host owns and a plugin reads and writes by number.
 //!
 //! A read buffer is taken when bytes are there and given back when they are consumed, so a session
-//! that waits holds none. A stream that is given up is reset; a FIN is sent by `close` alone.
+//! that waits holds none. A stream that is given up is reset; a FIN is sent by `close` alone. Where
+//! the plugin closed its client's stream, and the client goes on, the socket lingers.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -20,6 +21,7 @@ use tokio::net::TcpStream;
 
 use super::clock;
 use super::input::Input;
+use super::linger;
 use super::slab::Void;
 use super::tables::{self, Counted, Live};
 use super::waker::{Lent, WakerSlot};
@@ -34,8 +36,11 @@ pub(super) type Io = Poll<Result<usize, i32>>;
 /// Whose end of the stream is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The client's.
-    Client,
+    /// The client's, of a session of an instance.
+    Client {
+        /// The instance's number.
+        instance: u64,
+    },
     /// A node's, on a link of an instance.
     Link {
         /// The instance's number.
@@ -91,7 +96,7 @@ impl Stream {
     /// Keeps a socket; `None` when there is no number left.
     pub(super) fn begin(socket: TcpStream, side: Side) -> Option<Rc<Self>> {
         // From the first moment on: whatever drops it, and were it the end of the process.
-        linger(&socket, Some(Duration::ZERO));
+        set_linger(&socket, Some(Duration::ZERO));
         tables::insert(|number| Self::new(number, socket, side))
     }
 
@@ -359,10 +364,15 @@ impl Stream {
             self.cut();
             return;
         };
-        if closed && let Some(socket) = &socket {
-            linger(socket, None);
+        match socket {
+            Some(socket) if closed => {
+                set_linger(&socket, None);
+                if !self.read_ended.get() && !self.cut.get() && self.failed.get().is_none() {
+                    linger::keep(self.side, socket);
+                }
+            }
+            other => drop(other),
         }
-        drop(socket);
         self.read_slot.wake();
         self.write_slot.wake();
     }
@@ -478,11 +488,11 @@ pub(super) enum Way {
 
 /// Resets a socket that never became a stream.
 pub(crate) fn reset(socket: TcpStream) {
-    linger(&socket, Some(Duration::ZERO));
+    set_linger(&socket, Some(Duration::ZERO));
 }
 
 /// With zero, the socket is reset when it is dropped, and what was not sent yet thrown away.
-fn linger(socket: &TcpStream, how_long: Option<Duration>) {
+fn set_linger(socket: &TcpStream, how_long: Option<Duration>) {
     // It fails for no socket of ours; if it did, the drop would send a FIN, which is worth a word.
     if let Err(error) = SockRef::from(socket).set_linger(how_long) {
         tracing::warn!(%error, "how a stream is to end could not be set");

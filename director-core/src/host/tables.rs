@@ -175,6 +175,8 @@ pub struct HostCounts {
     pub resting_links: usize,
     /// Pipes kept for the next relay, of two descriptors each.
     pub spare_pipes: usize,
+    /// Clients' sockets that are closed and given up, whose client has not ended yet.
+    pub lingering: usize,
 }
 
 /// How many of each kind there are.
@@ -189,9 +191,10 @@ pub(super) enum Live {
     Ticket,
     RestingLink,
     SparePipe,
+    Lingering,
 }
 
-static LIVE: [AtomicUsize; 8] = [const { AtomicUsize::new(0) }; 8];
+static LIVE: [AtomicUsize; 9] = [const { AtomicUsize::new(0) }; 9];
 
 /// Counts one live thing for as long as it is kept.
 #[derive(Debug)]
@@ -224,5 +227,6 @@ pub fn counts() -> HostCounts {
         tickets: live(Live::Ticket),
         resting_links: live(Live::RestingLink),
         spare_pipes: live(Live::SparePipe),
+        lingering: live(Live::Lingering),
     }
 }

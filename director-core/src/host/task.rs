@@ -153,7 +153,7 @@ impl Task {
         let given = self.given.borrow();
         given
             .as_ref()
-            .filter(|stream| stream.side == Side::Client)
+            .filter(|stream| matches!(stream.side, Side::Client { .. }))
             .map(Rc::clone)
     }
 

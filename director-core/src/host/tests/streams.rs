@@ -365,3 +365,73 @@ fn rave(task: plugin::Task, calls: &[(u8, usize, u64)]) {
         }
     }
 }
+
+/// A session that answers the first line, closes and ends, whatever else the client sends.
+async fn answers_early() -> Stage {
+    Stage::new(&[], true, |task| async move {
+        task.stream.line().await.map_err(|code| code.to_string())?;
+        let answer = task.stream.write(b"too large\n").await;
+        answer.map_err(|code| code.to_string())?;
+        task.stream.close().await.map_err(|code| code.to_string())?;
+        Ok(())
+    })
+    .await
+}
+
+#[test]
+fn a_client_that_still_sends_reads_the_answer_and_the_end() {
+    play(|| async {
+        let stage = answers_early().await;
+        let (mut client, session) = stage.client().await;
+        write(&mut client, b"a large one\n").await;
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+        write(&mut client, &vec![b'x'; 8 << 20]).await;
+        assert_eq!(rest(&mut client).await, (b"too large\n".to_vec(), true));
+    });
+}
+
+#[test]
+fn a_client_that_never_ends_is_let_go() {
+    play(|| async {
+        let stage = answers_early().await;
+        let (mut client, session) = stage.client().await;
+        write(&mut client, b"a large one\n").await;
+        assert_eq!(rest(&mut client).await, (b"too large\n".to_vec(), true));
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+        assert_eq!((counts().streams, counts().lingering), (0, 1));
+        until("it is let go", || counts().lingering == 0).await;
+        drop(client);
+    });
+}
+
+#[test]
+fn a_client_that_sends_without_end_is_broken_off() {
+    play(|| async {
+        let stage = answers_early().await;
+        let (mut client, session) = stage.client().await;
+        write(&mut client, b"a large one\n").await;
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+        let piece = vec![b'x'; 1 << 20];
+        let mut taken = 0;
+        while taken < 256 && client.write_all(&piece).await.is_ok() {
+            taken += 1;
+        }
+        assert!(taken < 64, "{taken} MiB were taken");
+        until("it is let go", || counts().lingering == 0).await;
+    });
+}
+
+#[test]
+fn what_lingers_ends_with_the_instance() {
+    play(|| async {
+        let stage = answers_early().await;
+        let (mut client, session) = stage.client().await;
+        write(&mut client, b"a large one\n").await;
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+        let begun = std::time::Instant::now();
+        drop(stage);
+        until("it is let go", || counts().lingering == 0).await;
+        assert!(begun.elapsed().as_millis() < 1_000, "it waited");
+        assert_eq!(rest(&mut client).await, (b"too large\n".to_vec(), true));
+    });
+}
