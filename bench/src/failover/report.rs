@@ -154,6 +154,21 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         let mut out = String::new();
+        self.traffic_lines(&mut out);
+        self.fault_lines(&mut out);
+        for row in self.rows.iter().filter(|row| !row.gaps.is_empty()) {
+            self.gap_lines(&mut out, row);
+        }
+        self.write_line(&mut out);
+        self.promise_lines(&mut out);
+        if !self.failures.is_empty() {
+            line(&mut out, "logs", &self.outcome.logs.display().to_string());
+        }
+        out
+    }
+
+    /// What was asked for, and what the clients did.
+    fn traffic_lines(&self, out: &mut String) {
         let history = &self.outcome.history;
         let acknowledged = history
             .posts
@@ -162,26 +177,30 @@ impl Report {
             .count();
         let shown: usize = history.readers.iter().map(|r| r.deliveries.len()).sum();
         let connections: usize = history.readers.iter().map(|r| r.opened.len()).sum();
-        line(&mut out, "seed", &self.settings.seed.to_string());
-        line(&mut out, "interval", &show(self.settings.interval));
+        line(out, "seed", &self.settings.seed.to_string());
+        line(out, "interval", &show(self.settings.interval));
         if !self.settings.without.is_empty() {
-            line(&mut out, "switched off", &self.settings.without.join(", "));
+            line(out, "switched off", &self.settings.without.join(", "));
         }
         line(
-            &mut out,
+            out,
             "took",
             &format!("{:.0} s", self.outcome.took.as_secs_f64()),
         );
         line(
-            &mut out,
+            out,
             "messages sent / acknowledged",
             &format!("{} / {acknowledged}", history.posts.len()),
         );
         line(
-            &mut out,
+            out,
             "deliveries / read connections",
             &format!("{shown} / {connections}"),
         );
+    }
+
+    /// What was done to the nodes, and whom it hit.
+    fn fault_lines(&self, out: &mut String) {
         for kind in [Kind::Kill, Kind::RefusedRestart, Kind::Stop, Kind::Drop] {
             let count = self
                 .outcome
@@ -190,7 +209,7 @@ impl Report {
                 .filter(|f| f.planned.kind == kind)
                 .count();
             if count > 0 {
-                line(&mut out, kind.name(), &count.to_string());
+                line(out, kind.name(), &count.to_string());
             }
         }
         let wiped = self
@@ -205,14 +224,10 @@ impl Report {
             .iter()
             .filter(|f| f.deaths_before > 0 && !f.hit.is_empty())
             .count();
-        line(&mut out, "data directories removed", &wiped.to_string());
+        line(out, "data directories removed", &wiped.to_string());
+        line(out, "hit on a node that had come back", &back.to_string());
         line(
-            &mut out,
-            "hit on a node that had come back",
-            &back.to_string(),
-        );
-        line(
-            &mut out,
+            out,
             "hit in mid-answer",
             &format!(
                 "{} of {}",
@@ -220,9 +235,10 @@ impl Report {
                 self.outcome.faults.len()
             ),
         );
-        for row in self.rows.iter().filter(|row| !row.gaps.is_empty()) {
-            self.gap_lines(&mut out, row);
-        }
+    }
+
+    /// How long a write waited for its acknowledgement.
+    fn write_line(&self, out: &mut String) {
         let mut writes = self.acknowledged_after();
         let mut figure =
             |share| gaps::percentile(&mut writes, share).map_or_else(|| "-".to_owned(), show);
@@ -232,19 +248,20 @@ impl Report {
             figure(0.99),
             figure(1.0)
         );
-        line(&mut out, "write to acknowledgement", &took);
+        line(out, "write to acknowledgement", &took);
+    }
+
+    /// What became of each promise, and what may be let through.
+    fn promise_lines(&self, out: &mut String) {
+        let history = &self.outcome.history;
+        line(out, "longest token", &history.longest_token.to_string());
         line(
-            &mut out,
-            "longest token",
-            &history.longest_token.to_string(),
-        );
-        line(
-            &mut out,
+            out,
             "releases after a second",
             &history.releases.to_string(),
         );
         line(
-            &mut out,
+            out,
             "shown twice, as excepted",
             &check::excepted(history).to_string(),
         );
@@ -252,21 +269,17 @@ impl Report {
             let what = format!("director {number}: descriptors, in flight");
             let counts = format!("{}, {}", before.descriptors, before.in_flight);
             line(
-                &mut out,
+                out,
                 &what,
                 &format!("{counts} -> {}, {}", after.descriptors, after.in_flight),
             );
         }
         for kind in Violation::KINDS {
-            line(&mut out, kind, &self.count(kind).to_string());
+            line(out, kind, &self.count(kind).to_string());
         }
         for violation in self.violations.iter().take(20) {
             let _infallible = writeln!(out, "  {violation}");
         }
-        if !self.failures.is_empty() {
-            line(&mut out, "logs", &self.outcome.logs.display().to_string());
-        }
-        out
     }
 
     /// Writes down when the messages of the violations were sent, acknowledged and shown, beside the logs.
