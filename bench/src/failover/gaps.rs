@@ -10,8 +10,11 @@ use std::time::Duration;
 use super::history::{History, Message, Reader};
 use super::plan::{Kind, Planned};
 
-/// A reader that leaves of itself within this time after a fault has no gap when nothing came until then.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A reader that leaves of itself within this time after a fault has no gap when nothing came until then:
+/// nothing was overdue yet (the bars of docs/failover.md).
+const fn patience(kind: Kind) -> Duration {
+    Duration::from_millis(if kind.is_silent() { 1_000 } else { 250 })
+}
 
 /// A fault as it was done.
 #[derive(Debug, Clone)]
@@ -71,7 +74,7 @@ pub fn measure(history: &History, faults: &[Fault]) -> Gaps {
             let any = after().next().map(|d| d.at - fault.at);
             let new = after().find(|d| sent.get(&d.message).is_some_and(|sent| *sent > fault.at));
             let left = reader.left.map(|left| left.saturating_sub(fault.at));
-            if new.is_none() && left.is_some_and(|left| left < PATIENCE) {
+            if new.is_none() && left.is_some_and(|left| left < patience(fault.planned.kind)) {
                 continue; // it left of itself before anything was overdue
             }
             gaps.gaps.push(Gap {
@@ -252,9 +255,9 @@ mod tests {
     #[test]
     fn a_reader_that_left_of_itself_before_anything_was_due_does_not_count() {
         let mut history = history(&[(10, 20)]);
-        history.readers[0].left = Some(ms(700));
+        history.readers[0].left = Some(ms(300));
         assert!(measure(&history, &[fault(100, &["c1"])]).gaps.is_empty());
-        history.readers[0].left = Some(ms(1200));
+        history.readers[0].left = Some(ms(400));
         assert_eq!(measure(&history, &[fault(100, &["c1"])]).gaps.len(), 1);
     }
 

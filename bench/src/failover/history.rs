@@ -61,15 +61,6 @@ pub struct Reader {
     pub left: Option<Duration>,
 }
 
-/// A node's death, as far as the judge has to know of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Death {
-    /// When.
-    pub at: Duration,
-    /// When it went on as if nothing had been; `None` when it was started anew.
-    pub back: Option<Duration>,
-}
-
 /// A connection of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -114,8 +105,8 @@ pub struct History {
     pub long_tokens: Vec<String>,
     /// The longest token seen.
     pub longest_token: usize,
-    /// What was done to the nodes.
-    pub deaths: Vec<Death>,
+    /// When nodes were hurt.
+    pub deaths: Vec<Duration>,
     /// All servers' copies, in the end.
     pub replicas: Vec<Replica>,
     /// Writes that a server accepted without what their writers had seen, as it may after a second, and

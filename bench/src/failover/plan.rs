@@ -70,7 +70,7 @@ impl Kind {
 
     /// Nothing says that the node is gone but its silence.
     #[must_use]
-    pub fn is_silent(self) -> bool {
+    pub const fn is_silent(self) -> bool {
         match self {
             Self::Kill | Self::RefusedRestart => false,
             Self::Stop | Self::Drop => true,

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::chance::Chance;
 use super::clients::{self, Chat, Habits};
 use super::gaps::Fault;
-use super::history::{Death, History, Message, Reader, Replica};
+use super::history::{History, Message, Reader, Replica};
 use super::plan::{self, End, Kind, Planned, Wishes};
 
 /// All nodes have to be up again within this, before the next fault.
@@ -141,7 +141,7 @@ async fn run_with(running: &mut Running, settings: &Settings) -> io::Result<Outc
     let mut history = std::mem::take(&mut *chat.history());
     history.replicas = copies(&running.group, &history).await?;
     history.releases = releases(running).await?;
-    history.deaths = faults.iter().map(death).collect();
+    history.deaths = faults.iter().map(|fault| fault.at).collect();
     let mut rest = Vec::new();
     for (director, before) in running.directors.iter().zip(before) {
         let after = director.settled(&before, SETTLE).await?;
@@ -275,15 +275,6 @@ async fn hurt(
         hit,
         deaths_before,
     })
-}
-
-/// What the judge has to know of a fault.
-fn death(fault: &Fault) -> Death {
-    let back = match fault.planned.end {
-        End::GoOn => Some(fault.at + fault.planned.down),
-        End::Restart | End::RestartWithoutDisk => None,
-    };
-    Death { at: fault.at, back }
 }
 
 /// A fault in a line.
