@@ -238,8 +238,8 @@ where
         () = stop.stopping() => false,
         () = workers.failed() => true,
     };
-    tell(&Notice::Stopping);
     soft.stop();
+    tell(&Notice::Stopping);
     tokio::select! {
         () = workers.sessions_ended() => {}
         () = signals.next() => workers.end_now(),
