@@ -1,12 +1,12 @@
-/* The boundary between the director and its plugins, ABI 1.0. See the crate director-abi, whose
+/* The boundary between the director and its plugins, ABI 1.1. See the crate director-abi, whose
  * layout this is (tests/layout.rs compares every size, offset and constant), and examples/c in the
  * repository for a whole plugin.
  *
  * - The maker frees. `director_bytes` are borrowed until the call returns, unless a function says
  *   otherwise; `director_owned` brings the function that frees it.
- * - Streams, timers, relays, chains and tickets are the host's; a plugin holds a number. It is freed
- *   with its task, whatever the plugin forgot. A number used too late, twice, or on another thread
- *   is answered with an error.
+ * - Streams, timers, relays, chains, tickets, connects, listeners and spools are the host's; a plugin
+ *   holds a number. It is freed with its task, whatever the plugin forgot. A number used too late,
+ *   twice, or on another thread is answered with an error.
  * - The host calls a plugin's functions from any thread; one task's future on one thread only. Host
  *   functions never call back into the plugin, wakers excepted.
  * - Nothing unwinds across: no exception, no longjmp.
@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 #define DIRECTOR_MAJOR 1
-#define DIRECTOR_MINOR 0
+#define DIRECTOR_MINOR 1
 /* The descriptor is exported under this name: `const director_descriptor director_plugin_v1`. */
 #define DIRECTOR_SYMBOL director_plugin_v1
 #define DIRECTOR_MAGIC { 'D', 'I', 'R', 'E', 'C', 'T', 'O', 'R' }
@@ -52,6 +52,9 @@ extern "C" {
 #define DIRECTOR_CODE_CUT (-1)    /* the step was cut */
 #define DIRECTOR_CODE_GONE (-2)   /* the number names nothing */
 #define DIRECTOR_CODE_THREAD (-3) /* called on another thread */
+#define DIRECTOR_CODE_UNREAD (-4) /* bytes were read ahead and not consumed */
+#define DIRECTOR_CODE_TLS (-5)    /* TLS failed, or was broken off */
+#define DIRECTOR_CODE_NONE (-6)   /* no such service, or no room */
 
 /* Exception kinds. */
 #define DIRECTOR_KIND_NONE 0u
@@ -114,6 +117,21 @@ extern "C" {
 #define DIRECTOR_RELAY_END 2u
 #define DIRECTOR_RELAY_FROM_FAILED 3u
 #define DIRECTOR_RELAY_TO_FAILED 4u
+
+/* `director_address.family`. */
+#define DIRECTOR_ADDRESS_V4 4u
+#define DIRECTOR_ADDRESS_V6 6u
+
+/* `director_listen_spec.flags`. */
+#define DIRECTOR_LISTEN_ANYONE 1u
+
+/* `director_tls_spec.flags`. */
+#define DIRECTOR_TLS_REQUIRE_RESUMED 1u
+
+/* `director_stream_info.tls_flags`. */
+#define DIRECTOR_TLS_ON 1u
+#define DIRECTOR_TLS_RESUMED 2u
+#define DIRECTOR_TLS_PEER_CLOSED 4u
 
 /* Bytes lent until the call returns. */
 typedef struct {
@@ -210,11 +228,71 @@ typedef struct {
     director_bytes value;
 } director_metric_label;
 
+/* An IP address (of IPv4 the v4-mapped one, network order) and a port; family 0: not known. */
+typedef struct {
+    uint8_t ip[16];
+    uint16_t port;
+    uint16_t family;
+    uint32_t _pad;
+} director_address;
+
+/* Since 1.1 from `local` on. */
 typedef struct {
     size_t size;
     uint64_t received;
     uint64_t accepted;
+    director_address local;
+    director_address peer;
+    uint32_t tls_flags;
+    uint32_t tls_version;
 } director_stream_info;
+
+/* To the peer's IP address of the stream `of`, from its local one. */
+typedef struct {
+    size_t size;
+    uint64_t of;
+    uint16_t port;
+    uint16_t _pad;
+    uint32_t _pad2;
+} director_connect_spec;
+
+/* At the local IP address of the stream `of`, for its peer; ports 0 to 0: any. */
+typedef struct {
+    size_t size;
+    uint64_t of;
+    uint16_t first;
+    uint16_t last;
+    uint32_t flags;
+} director_listen_spec;
+
+typedef struct {
+    size_t size;
+    director_address local;
+} director_listener_info;
+
+/* `session_of`: a stream whose TLS session is to be resumed, or 0. */
+typedef struct {
+    size_t size;
+    uint64_t session_of;
+    uint32_t flags;
+    uint32_t _pad;
+} director_tls_spec;
+
+/* Bytes at most, in memory and on the disk beside them. */
+typedef struct {
+    size_t size;
+    uint64_t memory;
+    uint64_t disk;
+} director_spool_spec;
+
+/* Offsets of the first byte that is kept and behind the last; bytes kept in memory and on the disk. */
+typedef struct {
+    size_t size;
+    uint64_t first;
+    uint64_t end;
+    uint64_t in_memory;
+    uint64_t on_disk;
+} director_spool_info;
 
 /* What a relay is to move; `limit` UINT64_MAX for all until the end. */
 typedef struct {
@@ -308,7 +386,30 @@ typedef struct {
     uint32_t (*poll_cut)(uint64_t ticket, const director_waker *waker);
     void (*ticket_end)(uint64_t ticket);
     void (*report)(uint64_t task, uint32_t node, const director_load *load);
-    size_t _reserved[16];
+    /* Since 1.1; null in an older host. */
+    uint64_t (*connect)(uint64_t task, const director_connect_spec *spec);
+    director_io_poll (*connect_poll)(uint64_t connect, const director_waker *waker,
+                                     uint64_t *stream);
+    void (*connect_end)(uint64_t connect);
+    director_io_poll (*listen)(uint64_t task, const director_listen_spec *spec,
+                               uint64_t *listener);
+    uint32_t (*listener_info)(uint64_t listener, director_listener_info *info);
+    director_io_poll (*listener_poll_accept)(uint64_t listener, const director_waker *waker,
+                                             uint64_t *stream);
+    void (*listener_end)(uint64_t listener);
+    director_io_poll (*stream_poll_urgent)(uint64_t stream, const director_waker *waker,
+                                           director_bytes bytes);
+    director_io_poll (*stream_poll_start_tls)(uint64_t stream, const director_waker *waker,
+                                              const director_tls_spec *spec);
+    uint32_t (*stream_error)(uint64_t stream, director_owned *text);
+    uint64_t (*spool)(uint64_t task, const director_spool_spec *spec);
+    director_io_poll (*spool_poll_append)(uint64_t spool, const director_waker *waker,
+                                          director_bytes bytes);
+    director_io_poll (*spool_poll_read)(uint64_t spool, const director_waker *waker,
+                                        uint64_t offset, uint8_t *into, size_t len);
+    void (*spool_forget)(uint64_t spool, uint64_t before);
+    uint32_t (*spool_info)(uint64_t spool, director_spool_info *info);
+    void (*spool_end)(uint64_t spool);
 } director_host_api;
 
 /* What an instance is told at its making. */

@@ -2,10 +2,14 @@
 
 use core::ffi::c_void;
 
-use crate::{Bytes, IoPoll, Load, NodeInfo, Waker};
+use crate::{
+    Address, Bytes, ConnectSpec, IoPoll, ListenSpec, ListenerInfo, Load, NodeInfo, Owned,
+    SpoolInfo, SpoolSpec, TlsSpec, Waker,
+};
 
-/// The host's functions. `task`, `stream`, `timer`, `relay`, `chain` and `ticket` are the host's
-/// numbers; 0 is never one, and a function that makes one returns 0 when it cannot.
+/// The host's functions. `task`, `stream`, `timer`, `relay`, `chain`, `ticket`, `connect`, `listener`
+/// and `spool` are the host's numbers; 0 is never one, and a function that makes one returns 0 when
+/// it cannot. A function that an older host has not is `None`.
 #[repr(C)]
 pub struct HostApi {
     /// `size_of::<HostApi>()` on the host's side.
@@ -116,9 +120,77 @@ pub struct HostApi {
     pub ticket_end: Option<unsafe extern "C" fn(ticket: u64)>,
     /// What a node said of its load, in a watch or in passing. `node` is [`NodeInfo::id`].
     pub report: Option<unsafe extern "C" fn(task: u64, node: u32, load: *const Load)>,
-    /// For `start_tls`, listeners, further connections and what comes.
-    #[doc(hidden)]
-    pub _reserved: [usize; 16],
+
+    // --- since 1.1: further connections ---
+    /// Begins a further connection to the peer of a stream. It belongs to what that stream belongs
+    /// to: the client's session, or the link, with which it is cut and ends. 0 when it cannot be
+    /// begun: the number in `spec` names no such stream, or the task has too many.
+    pub connect: Option<unsafe extern "C" fn(task: u64, spec: *const ConnectSpec) -> u64>,
+    /// [`crate::READY`] with the connection's number written to `stream`; the number of the connect is
+    /// void then, as it is after [`crate::FAILED`].
+    pub connect_poll:
+        Option<unsafe extern "C" fn(connect: u64, waker: *const Waker, stream: *mut u64) -> IoPoll>,
+    /// Ends a connect that is under way; its number is void.
+    pub connect_end: Option<unsafe extern "C" fn(connect: u64)>,
+    /// Listens for further connections of a stream's peer, on the first free port of a range. Bound
+    /// when it returns, which it does at once: [`crate::READY`] with the number written to `listener`,
+    /// or [`crate::FAILED`]. Others than the peer's IP address are reset, unless
+    /// [`ListenSpec::ANYONE`]. A listener belongs to what the stream belongs to.
+    pub listen: Option<
+        unsafe extern "C" fn(task: u64, spec: *const ListenSpec, listener: *mut u64) -> IoPoll,
+    >,
+    /// Tells about a listener. [`crate::READY`] or [`crate::FAILED`].
+    pub listener_info: Option<unsafe extern "C" fn(listener: u64, info: *mut ListenerInfo) -> u32>,
+    /// [`crate::READY`] with the number of the next connection written to `stream`. The listener goes
+    /// on.
+    pub listener_poll_accept: Option<
+        unsafe extern "C" fn(listener: u64, waker: *const Waker, stream: *mut u64) -> IoPoll,
+    >,
+    /// Ends a listener; its number is void. Connections that were not accepted are reset.
+    pub listener_end: Option<unsafe extern "C" fn(listener: u64)>,
+
+    // --- since 1.1: more of streams ---
+    /// Writes bytes, the last of them as TCP urgent data (RFC 9293, section 3.8.5). With
+    /// [`crate::READY`], `n` bytes were taken, and the last of them is urgent only when all were. On a
+    /// stream with TLS it is a plain write. Urgent bytes of a peer come in line with the others.
+    pub stream_poll_urgent:
+        Option<unsafe extern "C" fn(stream: u64, waker: *const Waker, bytes: Bytes) -> IoPoll>,
+    /// Upgrades a stream to TLS in place, as a server towards a client and as a client towards a node,
+    /// by the service's own settings. To be polled until it is ready; `spec` is read by the first call
+    /// and may be null in the others. [`crate::CODE_UNREAD`] when bytes were read ahead and not
+    /// consumed, [`crate::CODE_TLS`] when the handshake failed or there are no settings.
+    pub stream_poll_start_tls: Option<
+        unsafe extern "C" fn(stream: u64, waker: *const Waker, spec: *const TlsSpec) -> IoPoll,
+    >,
+    /// The first failure of a stream in words, UTF-8; no bytes when it has not failed. [`crate::READY`]
+    /// or [`crate::FAILED`].
+    pub stream_error: Option<unsafe extern "C" fn(stream: u64, text: *mut Owned) -> u32>,
+
+    // --- since 1.1: the spool ---
+    /// A store of bytes by their offset, in memory first, then on the disk, within the service's
+    /// totals. 0 when there is no room at all.
+    pub spool: Option<unsafe extern "C" fn(task: u64, spec: *const SpoolSpec) -> u64>,
+    /// Appends. With [`crate::READY`], `n` bytes were taken: 0 when it is full.
+    pub spool_poll_append:
+        Option<unsafe extern "C" fn(spool: u64, waker: *const Waker, bytes: Bytes) -> IoPoll>,
+    /// Reads from `offset` on, up to `len` bytes: with [`crate::READY`], `n` of them, 0 at the end of
+    /// what was appended. [`crate::CODE_GONE`] for an offset that was forgotten. The bytes are
+    /// written to `into` by the call that is ready, and by no other.
+    pub spool_poll_read: Option<
+        unsafe extern "C" fn(
+            spool: u64,
+            waker: *const Waker,
+            offset: u64,
+            into: *mut u8,
+            len: usize,
+        ) -> IoPoll,
+    >,
+    /// The bytes before an offset are not needed any more: there is room again.
+    pub spool_forget: Option<unsafe extern "C" fn(spool: u64, before: u64)>,
+    /// Tells about a spool. [`crate::READY`] or [`crate::FAILED`].
+    pub spool_info: Option<unsafe extern "C" fn(spool: u64, info: *mut SpoolInfo) -> u32>,
+    /// Ends a spool; its number is void.
+    pub spool_end: Option<unsafe extern "C" fn(spool: u64)>,
 }
 
 /// A line for the log.
@@ -156,8 +228,26 @@ pub struct StreamInfo {
     pub size: usize,
     /// Bytes that the plugin or a relay has taken from the stream.
     pub received: u64,
-    /// Bytes that the peer's socket has taken from us.
+    /// Bytes that the peer's socket has taken from us. With TLS, those of the plugin.
     pub accepted: u64,
+    /// Our end. Since 1.1.
+    pub local: Address,
+    /// The peer's end. Since 1.1.
+    pub peer: Address,
+    /// [`StreamInfo::TLS_ON`], [`StreamInfo::TLS_RESUMED`], [`StreamInfo::TLS_PEER_CLOSED`]. Since 1.1.
+    pub tls_flags: u32,
+    /// The protocol's version as TLS writes it, 0x0303 or 0x0304; 0 without TLS. Since 1.1.
+    pub tls_version: u32,
+}
+
+impl StreamInfo {
+    /// In `tls_flags`: the stream has TLS.
+    pub const TLS_ON: u32 = 1;
+    /// In `tls_flags`: its handshake resumed a session.
+    pub const TLS_RESUMED: u32 = 2;
+    /// In `tls_flags`: the peer has said the end of what it writes (`close_notify`, RFC 8446, section
+    /// 6.1).
+    pub const TLS_PEER_CLOSED: u32 = 4;
 }
 
 /// What a relay is to move.

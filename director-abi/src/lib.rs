@@ -9,7 +9,8 @@
 //!
 //! - **The maker frees.** [`Bytes`] are borrowed until the call returns, except where a function
 //!   says otherwise. [`Owned`] brings the function that frees it.
-//! - **Streams, timers, relays, chains and tickets are the host's.** A plugin holds a number. It is
+//! - **Streams, timers, relays, chains, tickets, connects, listeners and spools are the host's.** A
+//!   plugin holds a number. It is
 //!   owned by the task that made it and freed with that task, whatever the plugin forgot; a
 //!   number used too late, twice, or on a thread other than its task's is answered with an error,
 //!   never with another's stream.
@@ -23,9 +24,11 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod further;
 mod host;
 mod plugin;
 
+pub use further::{Address, ConnectSpec, ListenSpec, ListenerInfo, SpoolInfo, SpoolSpec, TlsSpec};
 pub use host::{
     Action, Event, HostApi, LogRecord, MetricLabel, RelayEnd, RelaySpec, StreamInfo, TicketSpec,
     outcome, resend,
@@ -39,7 +42,7 @@ use core::ffi::c_void;
 /// The ABI's major version: another one is another symbol, and another crate.
 pub const MAJOR: u16 = 1;
 /// The ABI's minor version: grows when a field or a function is appended.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// The data symbol that a plugin exports: one [`Descriptor`].
 pub const SYMBOL: &str = "director_plugin_v1";
 /// The first eight bytes of a [`Descriptor`].
@@ -129,7 +132,8 @@ impl Owned {
 pub struct IoPoll {
     /// [`PENDING`], [`READY`], [`PANICKED`] or [`FAILED`].
     pub tag: u32,
-    /// With [`FAILED`], the `errno`, or one of the codes [`CODE_CUT`], [`CODE_GONE`], [`CODE_THREAD`].
+    /// With [`FAILED`], the `errno`, or one of the codes [`CODE_CUT`], [`CODE_GONE`], [`CODE_THREAD`],
+    /// [`CODE_UNREAD`], [`CODE_TLS`], [`CODE_NONE`].
     pub code: i32,
     /// With [`READY`], a number of bytes; 0 bytes filled is the end of the stream.
     pub n: usize,
@@ -141,6 +145,12 @@ pub const CODE_CUT: i32 = -1;
 pub const CODE_GONE: i32 = -2;
 /// Called on another thread than the one that polls the task.
 pub const CODE_THREAD: i32 = -3;
+/// There are bytes that were read ahead and not consumed: a stream with such bytes is not upgraded.
+pub const CODE_UNREAD: i32 = -4;
+/// TLS failed, or was broken off without a `close_notify`.
+pub const CODE_TLS: i32 = -5;
+/// The host has no such service, or no room for another.
+pub const CODE_NONE: i32 = -6;
 
 /// What wakes a task; passed by pointer and lent for the call, cloned by whoever keeps it.
 #[repr(C)]
@@ -239,7 +249,7 @@ macro_rules! tables {
     ($($table:ty),* $(,)?) => { $(
         impl sealed::Sealed for $table {}
         impl Table for $table {
-            // 1.0 is the present layout; when a field is appended, this becomes the old number.
+            // None of these has grown since 1.0; for one that does, this becomes the old number.
             const SIZE_1_0: usize = core::mem::size_of::<Self>();
         }
     )* };

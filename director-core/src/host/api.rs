@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use director_abi as abi;
 use director_abi::{CODE_GONE, CODE_THREAD, FAILED, PANICKED, PENDING, READY};
 
+use super::address::crossing;
 use super::api_requests;
 use super::bridge;
 use super::clock;
@@ -61,7 +62,22 @@ pub(super) static HOST: abi::HostApi = abi::HostApi {
     poll_cut: Some(api_requests::poll_cut),
     ticket_end: Some(api_requests::ticket_end),
     report: Some(report),
-    _reserved: [0; 16],
+    connect: None,
+    connect_poll: None,
+    connect_end: None,
+    listen: None,
+    listener_info: None,
+    listener_poll_accept: None,
+    listener_end: None,
+    stream_poll_urgent: None,
+    stream_poll_start_tls: None,
+    stream_error: None,
+    spool: None,
+    spool_poll_append: None,
+    spool_poll_read: None,
+    spool_forget: None,
+    spool_info: None,
+    spool_end: None,
 };
 
 /// Pieces of one write that are looked at.
@@ -256,6 +272,10 @@ unsafe extern "C" fn stream_info(stream: u64, info: *mut abi::StreamInfo) -> u32
             size: size_of::<abi::StreamInfo>(),
             received: stream.received(),
             accepted: stream.accepted(),
+            local: crossing(stream.ends.local),
+            peer: crossing(stream.ends.peer),
+            tls_flags: 0,
+            tls_version: 0,
         };
         // SAFETY: null, or to be written by the contract.
         if unsafe { give_back(info, &told) } {

@@ -17,6 +17,7 @@
 //! api  api_requests  bridge  layout  waker    the boundary itself
 //! ```
 
+mod address;
 mod answers;
 mod api;
 mod api_requests;

@@ -19,6 +19,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::address::Ends;
 use super::clock;
 use super::input::Input;
 use super::linger;
@@ -57,6 +58,7 @@ pub(super) enum Side {
 pub(super) struct Stream {
     pub(super) number: u64,
     pub(super) side: Side,
+    pub(super) ends: Ends,
     /// Out of it once the stream has ended.
     socket: RefCell<Option<TcpStream>>,
     input: RefCell<Input>,
@@ -97,6 +99,10 @@ impl Stream {
     pub(super) fn begin(socket: TcpStream, side: Side) -> Option<Rc<Self>> {
         // From the first moment on: whatever drops it, and were it the end of the process.
         set_linger(&socket, Some(Duration::ZERO));
+        // Urgent bytes come in their place among the others, and none is lost.
+        if let Err(error) = SockRef::from(&socket).set_out_of_band_inline(true) {
+            tracing::warn!(%error, "urgent bytes of a stream could not be put in line");
+        }
         tables::insert(|number| Self::new(number, socket, side))
     }
 
@@ -104,6 +110,7 @@ impl Stream {
         Self {
             number,
             side,
+            ends: Ends::of(&socket),
             socket: RefCell::new(Some(socket)),
             input: RefCell::default(),
             received: Cell::new(0),

@@ -228,6 +228,10 @@ pub(crate) fn stream_info(stream: u64) -> Option<StreamInfo> {
         size: size_of::<abi::StreamInfo>(),
         received: 0,
         accepted: 0,
+        local: abi::Address::NONE,
+        peer: abi::Address::NONE,
+        tls_flags: 0,
+        tls_version: 0,
     };
     let into = &raw mut info;
     (call!(stream_info(stream, into)) == Some(abi::READY)).then_some(StreamInfo {

@@ -425,14 +425,23 @@ impl Stream {
 
     /// Received and accepted; `None` when the number is void.
     pub(super) fn counts(self) -> Option<(u64, u64)> {
+        self.info().map(|info| (info.received, info.accepted))
+    }
+
+    /// What the host knows of it; `None` when the number is void.
+    pub(super) fn info(self) -> Option<abi::StreamInfo> {
         let mut info = abi::StreamInfo {
             size: size_of::<abi::StreamInfo>(),
             received: 0,
             accepted: 0,
+            local: abi::Address::NONE,
+            peer: abi::Address::NONE,
+            tls_flags: 0,
+            tls_version: 0,
         };
         // SAFETY: as the boundary has it.
         let status = unsafe { (host().stream_info.unwrap())(self.0, &raw mut info) };
-        (status == abi::READY).then_some((info.received, info.accepted))
+        (status == abi::READY).then_some(info)
     }
 }
 

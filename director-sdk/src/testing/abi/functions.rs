@@ -51,7 +51,22 @@ pub(super) static API: HostApi = HostApi {
     poll_cut: Some(poll_cut),
     ticket_end: Some(ticket_end),
     report: Some(report),
-    _reserved: [0; 16],
+    connect: None,
+    connect_poll: None,
+    connect_end: None,
+    listen: None,
+    listener_info: None,
+    listener_poll_accept: None,
+    listener_end: None,
+    stream_poll_urgent: None,
+    stream_poll_start_tls: None,
+    stream_error: None,
+    spool: None,
+    spool_poll_append: None,
+    spool_poll_read: None,
+    spool_forget: None,
+    spool_info: None,
+    spool_end: None,
 };
 
 /// Seconds from 1970 to the start of every world's clock: 2026-01-01.
