@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &str, bool)] = &[
     ("director-sdk", "director-abi", false),
     ("director-sdk", "director-recovery", true), // the test kit
     ("director-chat", "director-sdk", false),
+    ("director-ftp", "director-sdk", false),
     ("director-fetch", "director-sdk", false),
     ("bench", "director-tests", false), // how programs are started and asked: no program's own code
 ];
@@ -143,7 +144,7 @@ fn a_plugin_has_no_runtime_and_no_sockets_of_its_own() {
         "hyper-util",
     ];
     let packages = cargo::workspace().unwrap();
-    for name in ["director-chat", "director-fetch"] {
+    for name in ["director-chat", "director-ftp", "director-fetch"] {
         let plugin = packages.iter().find(|p| p.name == name).unwrap();
         for dependency in plugin
             .dependencies

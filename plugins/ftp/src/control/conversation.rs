@@ -1,0 +1,331 @@
+//! The dialogue with one client, from its greeting to its end.
+//!
+//! Commands are performed one after the other, in the order in which they came; a client may send many
+//! at once. While a transfer runs the line is read on: ABOR and STAT are for the transfer, everything
+//! else waits its turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use director_sdk::{Chain, Client, Director, Elapsed, Exception, Failure, Kind, Request};
+use futures_util::future::{Either, select};
+
+use super::exchange::Exchange;
+use super::line::{BadLine, Command, Heard};
+use super::login::Account;
+use super::replier::{ControlLine, Replier};
+use super::reply::Reply;
+use crate::data::ClientEnd;
+use crate::shared::Shared;
+use crate::verbs::{self, Argument};
+
+/// Commands that wait while a transfer runs; beyond, the line is not read.
+const MOST_WAITING: usize = 64;
+/// How long a transfer may take to end by itself after its client has left.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// The dialogue with one client.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    /// The client's control connection.
+    pub(crate) client: ControlLine,
+    /// What says replies on it.
+    pub(crate) replier: Replier,
+    /// The director.
+    pub(crate) director: Director,
+    /// The session, and its link.
+    pub(crate) chain: Chain<Account>,
+    /// What PASV, EPSV, PORT or EPRT left for the next transfer.
+    pub(crate) data: ClientEnd,
+    /// The instance's.
+    pub(crate) shared: Arc<Shared>,
+    /// Heard while a transfer ran.
+    waiting: VecDeque<Heard>,
+    /// The client's last word was said, or heard.
+    over: bool,
+}
+
+/// How a transfer hears of ABOR. Clones are the same ear.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Abort(Arc<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    asked: AtomicBool,
+    wakers: std::sync::Mutex<Vec<Waker>>,
+}
+
+impl Abort {
+    /// Waits until the client wants the transfer to end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped: it stays asked.
+    pub(crate) async fn asked(&self) {
+        std::future::poll_fn(|cx| {
+            if self.is_asked() {
+                return Poll::Ready(());
+            }
+            let mut wakers = self
+                .0
+                .wakers
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                wakers.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Whether the client wants the transfer to end.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.0.asked.load(Ordering::Acquire)
+    }
+
+    fn ask(&self) {
+        self.0.asked.store(true, Ordering::Release);
+        let wakers = std::mem::take(
+            &mut *self
+                .0
+                .wakers
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Serves one client.
+///
+/// # Errors
+///
+/// How the session failed; its streams are reset.
+pub(crate) async fn converse(
+    shared: &Arc<Shared>,
+    client: Client,
+    director: Director,
+) -> Result<(), Failure> {
+    let line = ControlLine::new(client.stream, shared.options.line_limit);
+    let mut talk = Conversation {
+        replier: line.replier(),
+        client: line,
+        chain: director.chain(Account::new(Arc::clone(shared))),
+        director,
+        data: ClientEnd::default(),
+        shared: Arc::clone(shared),
+        waiting: VecDeque::new(),
+        over: false,
+    };
+    talk.say(Reply::new(220, &shared.options.banner)).await?;
+    while let Some(heard) = talk.next().await? {
+        talk.perform(heard).await?;
+        if talk.over {
+            break;
+        }
+    }
+    Ok(talk.client.close().await?)
+}
+
+impl Conversation {
+    /// Says a reply to the client.
+    ///
+    /// # Errors
+    ///
+    /// The client is gone.
+    pub(crate) async fn say(&mut self, reply: Reply) -> Result<(), Failure> {
+        Ok(self.replier.say(&reply).await?)
+    }
+
+    /// Ends the dialogue after the present command.
+    pub(crate) fn end(&mut self) {
+        self.over = true;
+    }
+
+    /// The next line; `None` when the dialogue is over: the client has left, has slept for too long, or
+    /// the director is stopping.
+    async fn next(&mut self) -> Result<Option<Heard>, Failure> {
+        if let Some(heard) = self.waiting.pop_front() {
+            return Ok(Some(heard));
+        }
+        let idle = Duration::from_secs(self.shared.options.idle_seconds);
+        let next = self.director.timeout(idle, self.client.next());
+        let goodbye = match self.director.unless_stopping(next).await {
+            Some(Ok(heard)) => return Ok(heard?),
+            Some(Err(Elapsed)) => "Timeout: no command for too long.",
+            None => "The service is stopping.",
+        };
+        self.say(Reply::new(421, goodbye)).await?;
+        Ok(None)
+    }
+
+    /// Performs one line.
+    async fn perform(&mut self, heard: Heard) -> Result<(), Failure> {
+        let command = match heard {
+            Heard::Command(command) => command,
+            Heard::Bad(bad) => return self.say(refusal(bad)).await,
+        };
+        let Some(verb) = verbs::find(&command.verb) else {
+            return self.say(Reply::new(500, "Unknown command.")).await;
+        };
+        if !verb.before_login() && !self.chain.state.login.is_in() {
+            return self
+                .say(Reply::new(530, "Please login with USER and PASS."))
+                .await;
+        }
+        let Command { argument, .. } = command;
+        // `VERB ` is `VERB`: clients send it when a name is empty.
+        let argument = argument.filter(|argument| !argument.is_empty());
+        let fits = match (verb.argument(), &argument) {
+            (Argument::None, None) | (Argument::Required, Some(_)) | (Argument::Optional, _) => {
+                true
+            }
+            (Argument::None, Some(_)) | (Argument::Required, None) => false,
+        };
+        if !fits {
+            let text = match verb.argument() {
+                Argument::None => format!("{} takes no argument.", verb.name()),
+                Argument::Optional | Argument::Required => {
+                    format!("{} needs an argument.", verb.name())
+                }
+            };
+            return self.say(Reply::new(501, text)).await;
+        }
+        let argument = argument.unwrap_or_default();
+        verb.run(self, &argument).await
+    }
+
+    /// Performs a command at a node, and yields what the client is to be told.
+    ///
+    /// # Errors
+    ///
+    /// The session cannot go on.
+    pub(crate) async fn exchange(&mut self, mut exchange: Exchange) -> Result<Reply, Failure> {
+        match self.director.direct(&mut self.chain, &mut exchange).await {
+            Ok(reply) => Ok(reply),
+            Err(exception) => self.told(exception, exchange.last()),
+        }
+    }
+
+    /// What the client is told of an exception that no node could spare it. `last` is a node's own reply,
+    /// if one gave any.
+    ///
+    /// # Errors
+    ///
+    /// The exception is the client's end, or the plugin's.
+    pub(crate) fn told(
+        &mut self,
+        exception: Exception,
+        last: Option<Reply>,
+    ) -> Result<Reply, Failure> {
+        if matches!(exception.kind, Kind::ClientGone | Kind::Fault) {
+            return Err(exception.into());
+        }
+        tracing::warn!(%exception, "no node could spare the client");
+        if let Some(last) = last {
+            return Ok(last);
+        }
+        Ok(match exception.kind {
+            Kind::Unknown => Reply::new(451, "The server was lost; it is not known what it did."),
+            _ => Reply::new(451, "No server can do this now."),
+        })
+    }
+
+    /// `direct`, with the line read beside it: ABOR is told to `abort`, STAT is answered, and everything
+    /// else waits.
+    ///
+    /// # Errors
+    ///
+    /// The exception that no node could spare the client, or [`Kind::ClientGone`].
+    pub(crate) async fn transfer<R: Request<Account>>(
+        &mut self,
+        request: &mut R,
+        abort: Abort,
+    ) -> Result<R::Reply, Exception> {
+        let (client, director) = (self.client.clone(), self.director.clone());
+        let replier = self.replier.clone();
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let done = {
+            let direct = std::pin::pin!(self.director.direct(&mut self.chain, request));
+            let beside = std::pin::pin!(beside(&client, &replier, &mut waiting, &abort));
+            match select(direct, beside).await {
+                Either::Left((done, _)) => done,
+                // The client has left; what was begun ends by itself, or is dropped.
+                Either::Right((_, direct)) => {
+                    abort.ask();
+                    match director.timeout(LEAVE, direct).await {
+                        Ok(done) => done,
+                        Err(Elapsed) => Err(left()),
+                    }
+                }
+            }
+        };
+        self.waiting = waiting;
+        done
+    }
+}
+
+fn left() -> Exception {
+    Exception {
+        kind: Kind::ClientGone,
+        code: 0,
+        retry_after: None,
+        node: None,
+        attempt: 0,
+        sent: 0,
+        answered: 0,
+        detail: "the client left in mid-transfer".to_owned(),
+    }
+}
+
+/// Reads the line while a transfer runs. Its end is the client's, by RFC 959 section 4.1.1 (QUIT): an
+/// unexpected end of the control connection is an ABOR and a QUIT.
+async fn beside(
+    client: &ControlLine,
+    replier: &Replier,
+    waiting: &mut VecDeque<Heard>,
+    abort: &Abort,
+) -> Result<(), Failure> {
+    loop {
+        if waiting.len() >= MOST_WAITING {
+            return std::future::pending().await;
+        }
+        let Some(heard) = client.next().await? else {
+            // It has taken its leave, and waits for the transfer's end.
+            if waiting.iter().any(|heard| is(heard, "QUIT")) {
+                return std::future::pending().await;
+            }
+            return Ok(());
+        };
+        if is(&heard, "STAT") && waiting.is_empty() {
+            replier
+                .say(&Reply::new(213, "A transfer is under way."))
+                .await?;
+            continue;
+        }
+        if is(&heard, "ABOR") {
+            abort.ask();
+        }
+        waiting.push_back(heard);
+    }
+}
+
+fn is(heard: &Heard, verb: &str) -> bool {
+    match heard {
+        Heard::Command(command) => command.verb == verb && command.argument.is_none(),
+        Heard::Bad(_) => false,
+    }
+}
+
+/// RFC 959 section 4.2: 500 for a line that cannot be understood, a line too long included.
+fn refusal(bad: BadLine) -> Reply {
+    match bad {
+        BadLine::TooLong => Reply::new(500, "Command line too long."),
+        BadLine::NoVerb => Reply::new(500, "Unknown command."),
+        BadLine::Control => Reply::new(501, "A command line with a bare CR or a NUL."),
+    }
+}

@@ -1,0 +1,133 @@
+//! One command, one reply: the request that most verbs are.
+
+use async_trait::async_trait;
+use director_sdk::{Director, Exception, Failure, Kind, Outcome, Request, Resend};
+use zeroize::Zeroizing;
+
+use super::link::Link;
+use super::login::Account;
+use super::reply::Reply;
+
+/// One command, sent to whichever node is well.
+pub(crate) struct Exchange {
+    line: Zeroizing<Vec<u8>>,
+    class: Class,
+    /// The last reply of a node: what the client is told when no node has a better one.
+    last: Option<Reply>,
+}
+
+/// What becomes of a command whose node was lost after it was sent.
+pub(crate) enum Class {
+    /// It changes nothing at a node: it is sent again.
+    Safe,
+    /// It changes something, and a node can be asked whether it has.
+    AskFirst(Box<dyn Question>),
+    /// It is not sent again; that its outcome is unknown is told.
+    Never,
+}
+
+/// Whether a command happened.
+#[async_trait]
+pub(crate) trait Question: Send {
+    /// Asks a node.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be asked; another node is.
+    async fn ask(
+        &mut self,
+        account: &mut Account,
+        link: &mut Link,
+    ) -> Result<Outcome<Reply>, Failure>;
+}
+
+impl Exchange {
+    /// `verb argument`, or `verb` alone.
+    pub(crate) fn new(verb: &str, argument: Option<&[u8]>, class: Class) -> Self {
+        let mut line = Zeroizing::new(Vec::with_capacity(
+            verb.len() + 1 + argument.map_or(0, <[u8]>::len),
+        ));
+        line.extend_from_slice(verb.as_bytes());
+        if let Some(argument) = argument {
+            line.push(b' ');
+            line.extend_from_slice(argument);
+        }
+        Self {
+            line,
+            class,
+            last: None,
+        }
+    }
+
+    /// One that changes nothing at a node.
+    pub(crate) fn safe(verb: &str, argument: Option<&[u8]>) -> Self {
+        Self::new(verb, argument, Class::Safe)
+    }
+
+    /// What a node said last, when `direct` yielded an exception.
+    pub(crate) fn last(&mut self) -> Option<Reply> {
+        self.last.take()
+    }
+}
+
+#[async_trait]
+impl Request<Account> for Exchange {
+    type Reply = Reply;
+
+    async fn attempt(
+        &mut self,
+        account: &mut Account,
+        link: &mut Link,
+        _director: &Director,
+    ) -> Result<Reply, Failure> {
+        link.bring(&account.state).await?;
+        let reply = link.command(&self.line).await?;
+        if self.may_be_better_elsewhere(reply.code) {
+            let failure = Failure::new(Kind::Missing, format!("the node says {reply}"))
+                .with_code(reply.code.into())
+                .fit();
+            self.last = Some(reply);
+            return Err(failure);
+        }
+        Ok(reply)
+    }
+
+    async fn cleanup(
+        &mut self,
+        _account: &mut Account,
+        _link: Option<&mut Link>,
+        why: &Exception,
+    ) -> Resend {
+        if why.sent == 0 {
+            return Resend::Anywhere;
+        }
+        match self.class {
+            Class::Safe => Resend::Anywhere,
+            Class::AskFirst(_) => Resend::Ask,
+            Class::Never => Resend::Never,
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        account: &mut Account,
+        link: &mut Link,
+    ) -> Result<Outcome<Reply>, Failure> {
+        match &mut self.class {
+            Class::AskFirst(question) => question.ask(account, link).await,
+            Class::Safe => Ok(Outcome::NotDone),
+            Class::Never => Ok(Outcome::Unknown),
+        }
+    }
+}
+
+impl Exchange {
+    /// Whether a reply is this node's trouble rather than an answer: 451 (RFC 959 section 4.2.2) is a
+    /// local error in processing, so a command that changed nothing is asked of another node.
+    fn may_be_better_elsewhere(&self, code: u16) -> bool {
+        match self.class {
+            Class::Safe => code == 451,
+            Class::AskFirst(_) | Class::Never => false,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A link: a node's control connection, and what the node has been told on it.
+
+use director_sdk::{Failure, Kind, NodeStream};
+use futures_util::FutureExt;
+use zeroize::Zeroizing;
+
+use super::line::escape;
+use super::reply::{Degree, Replies, Reply};
+use super::state::{Prot, State, Structure, Type};
+
+/// 421: the service is not available, the control connection is closed. RFC 959 section 5.4 has it as
+/// a reply to any command.
+pub(crate) const NOT_AVAILABLE: u16 = 421;
+
+/// A node's control connection, logged in.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// The stream; data connections are opened beside it.
+    pub(crate) control: NodeStream,
+    /// What the node has been told, so that it is not told twice.
+    pub(crate) applied: Applied,
+    replies: Replies,
+}
+
+/// What a node has been told. A node that was told nothing has the RFC's defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Applied {
+    /// TYPE.
+    pub(crate) kind: Type,
+    /// STRU.
+    pub(crate) structure: Structure,
+    /// PROT.
+    pub(crate) prot: Prot,
+}
+
+impl Link {
+    /// A link on a fresh stream, of which nothing was read.
+    pub(crate) fn new(control: NodeStream) -> Self {
+        Self {
+            control,
+            applied: Applied::default(),
+            replies: Replies::default(),
+        }
+    }
+
+    /// The node's next reply, whatever it is, 421 included.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Lost`] at the node's end, [`Kind::Garbled`] when its bytes are no reply.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when it is dropped.
+    pub(crate) async fn next_reply(&mut self) -> Result<Reply, Failure> {
+        loop {
+            let seen = self.control.fill().await?;
+            if seen.is_empty() {
+                return Err(Failure::new(Kind::Lost, "the node ended before its reply"));
+            }
+            let taken = self.replies.take(seen);
+            let (n, reply) = taken
+                .map_err(|broken| Failure::new(Kind::Garbled, format!("the node said {broken}")))?;
+            self.control.consume(n);
+            if let Some(reply) = reply {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// Sends a command, its end not included.
+    ///
+    /// # Errors
+    ///
+    /// The stream broke, or the node said something before it was asked: a 421 to a sleeper
+    /// ([`Self::not_available`]), or [`Kind::Garbled`]. Nothing was sent then.
+    pub(crate) async fn send(&mut self, command: &[u8]) -> Result<(), Failure> {
+        self.unasked()?;
+        let mut line = Zeroizing::new(Vec::with_capacity(command.len() + 2));
+        escape(command, &mut line);
+        line.extend_from_slice(b"\r\n");
+        Ok(self.control.write_all(&line).await?)
+    }
+
+    /// Sends a command, and waits for its last reply; preliminary ones are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`] and [`Self::next_reply`]; a 421 is one, too.
+    pub(crate) async fn command(&mut self, command: &[u8]) -> Result<Reply, Failure> {
+        self.send(command).await?;
+        self.last_reply().await
+    }
+
+    /// Waits for the last reply to a command that was sent; preliminary ones are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_reply`]; a 421 is one, too.
+    pub(crate) async fn last_reply(&mut self) -> Result<Reply, Failure> {
+        loop {
+            let reply = self.next_reply().await?;
+            if reply.code == NOT_AVAILABLE {
+                return Err(Self::not_available(&reply));
+            }
+            if reply.degree() != Degree::Preliminary {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// What a 421 after the greeting is: the end of this link, and no sign against the node, for
+    /// servers say it to sleepy users. (In a greeting it is [`Kind::Busy`].)
+    pub(crate) fn not_available(reply: &Reply) -> Failure {
+        Failure::new(Kind::Unknown, format!("the node ended the link: {reply}"))
+            .with_code(NOT_AVAILABLE.into())
+    }
+
+    /// Tells the node what it has not been told of the type and the structure.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::command`]; a node that refuses what another accepted is [`Kind::Diverged`].
+    pub(crate) async fn bring(&mut self, state: &State) -> Result<(), Failure> {
+        if self.applied.kind != state.kind {
+            self.must(&format!("TYPE {}", state.kind.argument()))
+                .await?;
+            self.applied.kind = state.kind;
+        }
+        if self.applied.structure != state.structure {
+            self.must(&format!("STRU {}", state.structure.argument()))
+                .await?;
+            self.applied.structure = state.structure;
+        }
+        Ok(())
+    }
+
+    /// A command that another node has accepted.
+    pub(crate) async fn must(&mut self, command: &str) -> Result<(), Failure> {
+        let reply = self.command(command.as_bytes()).await?;
+        if reply.is_complete() {
+            return Ok(());
+        }
+        let detail = format!("{command} was accepted by another node, this one says {reply}");
+        Err(Failure::new(Kind::Diverged, detail)
+            .with_code(reply.code.into())
+            .fit())
+    }
+
+    /// Looks whether the node has said anything unasked.
+    fn unasked(&mut self) -> Result<(), Failure> {
+        match self.next_reply().now_or_never() {
+            None if !self.replies.is_in_a_reply() => Ok(()),
+            None => Err(Failure::new(
+                Kind::Garbled,
+                "the node spoke before it was asked",
+            )),
+            Some(Ok(reply)) if reply.code == NOT_AVAILABLE => Err(Self::not_available(&reply)),
+            Some(Ok(reply)) => {
+                let detail = format!("the node spoke before it was asked: {reply}");
+                Err(Failure::new(Kind::Garbled, detail))
+            }
+            Some(Err(failure)) => Err(failure),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The control connection: the dialogue with the client, and the session that it makes.
+
+pub(crate) mod conversation;
+pub(crate) mod exchange;
+pub(crate) mod failures;
+pub(crate) mod line;
+pub(crate) mod link;
+pub(crate) mod login;
+pub(crate) mod replier;
+pub(crate) mod reply;
+pub(crate) mod state;
+
+#[cfg(test)]
+mod tests;

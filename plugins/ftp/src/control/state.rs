@@ -1,0 +1,158 @@
+//! What of a session must be found again at whichever node it is moved to.
+
+use zeroize::Zeroizing;
+
+/// The state of a session, in the client's words: arguments as the client gave them and a node
+/// accepted them.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// HOST, RFC 7151.
+    pub(crate) host: Option<Vec<u8>>,
+    /// Who the client is, and how far its login has come.
+    pub(crate) login: Login,
+    /// CLNT.
+    pub(crate) clnt: Option<Vec<u8>>,
+    /// OPTS, RFC 2389: the last argument for each command, in the order in which they were given.
+    pub(crate) opts: Vec<(String, Vec<u8>)>,
+    /// LANG, RFC 2640.
+    pub(crate) lang: Option<Vec<u8>>,
+    /// The protection of the client's data connections.
+    pub(crate) prot: Prot,
+    /// What protects the client's control connection, by RFC 4217.
+    pub(crate) pbsz: bool,
+    /// TYPE.
+    pub(crate) kind: Type,
+    /// STRU. MODE is not here: only the stream mode can be taken up elsewhere, and the others are refused.
+    pub(crate) structure: Structure,
+    /// The working directory, absolute; `None`: where the login left it.
+    pub(crate) cwd: Option<Vec<u8>>,
+    /// SITE UMASK, in octal as it was given.
+    pub(crate) umask: Option<Vec<u8>>,
+    /// ALLO, its whole argument.
+    pub(crate) allo: Option<Vec<u8>>,
+    /// REST, for the next transfer.
+    pub(crate) rest: Option<u64>,
+    /// RNFR, for the next RNTO.
+    pub(crate) rnfr: Option<Vec<u8>>,
+    /// EPSV ALL, RFC 2428 section 4: PASV, PORT and EPRT are refused from then on.
+    pub(crate) epsv_all: bool,
+}
+
+/// Who the client is. Secrets are zeroed when they are dropped.
+#[derive(Default)]
+pub(crate) enum Login {
+    /// Nobody yet.
+    #[default]
+    None,
+    /// A node took USER and asks for more.
+    Begun(Credentials),
+    /// A node let it in.
+    In(Credentials),
+}
+
+/// What a node is told at a login. Secrets are zeroed when they are dropped.
+#[derive(Default, Clone)]
+pub(crate) struct Credentials {
+    /// USER.
+    pub(crate) user: Vec<u8>,
+    /// PASS; `None` when none was asked for.
+    pub(crate) pass: Option<Zeroizing<Vec<u8>>>,
+    /// ACCT; `None` when none was asked for.
+    pub(crate) acct: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Login {
+    /// Whether a node let the client in.
+    pub(crate) fn is_in(&self) -> bool {
+        match self {
+            Self::In(_) => true,
+            Self::None | Self::Begun(_) => false,
+        }
+    }
+
+    /// What a node is to be told, if anything.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::None => None,
+            Self::Begun(credentials) | Self::In(credentials) => Some(credentials),
+        }
+    }
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Begun(credentials) => write!(f, "Begun({credentials:?})"),
+            Self::In(credentials) => write!(f, "In({credentials:?})"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Without secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.user))
+    }
+}
+
+/// The protection of data connections, RFC 2228 section 3, as far as TLS has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Prot {
+    /// PROT C.
+    #[default]
+    Clear,
+    /// PROT P.
+    Private,
+}
+
+/// TYPE, RFC 959 section 3.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Type {
+    /// `A`, `A N`.
+    #[default]
+    Ascii,
+    /// `I`.
+    Image,
+    /// `L 8`, which is `I` by another name on every server that is met today.
+    Local8,
+}
+
+impl Type {
+    /// Whether bytes are transferred as they are, so that an offset means the same everywhere.
+    pub(crate) fn is_binary(self) -> bool {
+        match self {
+            Self::Ascii => false,
+            Self::Image | Self::Local8 => true,
+        }
+    }
+
+    /// As it is said to a node.
+    pub(crate) fn argument(self) -> &'static str {
+        match self {
+            Self::Ascii => "A",
+            Self::Image => "I",
+            Self::Local8 => "L 8",
+        }
+    }
+}
+
+/// STRU, RFC 959 section 3.1.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Structure {
+    /// `F`.
+    #[default]
+    File,
+    /// `R`.
+    Record,
+}
+
+impl Structure {
+    /// As it is said to a node.
+    pub(crate) fn argument(self) -> &'static str {
+        match self {
+            Self::File => "F",
+            Self::Record => "R",
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Data connections: addresses, the client's end, the node's end.
+
+/// What the client's last PASV, EPSV, PORT or EPRT left for its next transfer.
+#[derive(Debug, Default)]
+pub(crate) enum ClientEnd {
+    /// Nothing yet.
+    #[default]
+    None,
+}

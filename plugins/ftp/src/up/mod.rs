@@ -1,0 +1,1 @@
+//! What a node is sent: uploads, and commands that change its files.

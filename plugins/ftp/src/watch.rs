@@ -1,0 +1,101 @@
+//! How the director asks a node whether it is well: by its greeting.
+//!
+//! Nobody logs in for it: a probe needs no account, and a wrong one would fill the node's log.
+
+use std::time::Duration;
+
+use director_sdk::{Failure, Kind, Load, NodeStream, Report};
+use futures_util::future::{Either, select};
+
+use crate::control::reply::{Degree, Replies, Reply};
+
+/// How often a watched node is asked something, so that it does not end the connection for sleep.
+const PAUSE: Duration = Duration::from_secs(20);
+
+/// Reads the greeting of a node, and takes leave.
+pub(crate) async fn probe(node: &mut NodeStream) -> Result<Load, Failure> {
+    let mut replies = Replies::default();
+    greeted(node, &mut replies).await?;
+    node.write_all(b"QUIT\r\n").await?;
+    node.close().await?;
+    Ok(Load::UNKNOWN)
+}
+
+/// Waits beside a node for the end of its connection, which is the sign of its death.
+pub(crate) async fn watch(node: &mut NodeStream, report: &Report) -> Failure {
+    match watching(node, report).await {
+        Err(failure) => failure,
+    }
+}
+
+async fn watching(
+    node: &mut NodeStream,
+    report: &Report,
+) -> Result<std::convert::Infallible, Failure> {
+    let mut replies = Replies::default();
+    greeted(node, &mut replies).await?;
+    report.load(Load::UNKNOWN);
+    loop {
+        node.due(false);
+        let said = {
+            let pause = std::pin::pin!(report.sleep(PAUSE));
+            let said = std::pin::pin!(next(node, &mut replies));
+            match select(said, pause).await {
+                Either::Left((said, _)) => Some(said?),
+                Either::Right(((), _)) => None,
+            }
+        };
+        if let Some(said) = said {
+            return Err(ended(&said));
+        }
+        node.due(true);
+        node.write_all(b"NOOP\r\n").await?;
+        // 200, or a 530 of those who want a login first: either is an answer.
+        let answer = next(node, &mut replies).await?;
+        if answer.code == 421 {
+            return Err(ended(&answer));
+        }
+        report.load(Load::UNKNOWN);
+    }
+}
+
+fn ended(said: &Reply) -> Failure {
+    Failure::new(Kind::Lost, format!("the watched node said {said}")).with_code(said.code.into())
+}
+
+/// The node's greeting.
+///
+/// # Errors
+///
+/// [`Kind::Busy`] when it is a no, [`Kind::Garbled`] when it is no greeting.
+async fn greeted(node: &mut NodeStream, replies: &mut Replies) -> Result<(), Failure> {
+    loop {
+        let reply = next(node, replies).await?;
+        let detail = format!("the greeting is {reply}");
+        match reply.degree() {
+            Degree::Preliminary => {}
+            Degree::Complete => return Ok(()),
+            Degree::Intermediate => return Err(Failure::new(Kind::Garbled, detail)),
+            Degree::Transient | Degree::Permanent => {
+                return Err(Failure::new(Kind::Busy, detail).with_code(reply.code.into()));
+            }
+        }
+    }
+}
+
+/// The node's next reply. Nothing is lost when it is dropped.
+async fn next(node: &mut NodeStream, replies: &mut Replies) -> Result<Reply, Failure> {
+    loop {
+        let seen = node.fill().await?;
+        if seen.is_empty() {
+            return Err(Failure::new(Kind::Lost, "the node ended"));
+        }
+        let taken = replies.take(seen);
+        let (n, reply) = taken
+            .map_err(|broken| Failure::new(Kind::Garbled, format!("the node said {broken}")))?;
+        node.consume(n);
+        if let Some(reply) = reply {
+            return Ok(reply);
+        }
+    }
+}
