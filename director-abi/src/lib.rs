@@ -264,8 +264,19 @@ tables!(
     Ended,
     Event,
     Action,
-    NodeInfo
+    NodeInfo,
+    ConnectSpec,
+    ListenSpec,
+    ListenerInfo,
+    TlsSpec,
+    SpoolSpec,
+    SpoolInfo,
 );
+
+impl sealed::Sealed for StreamInfo {}
+impl Table for StreamInfo {
+    const SIZE_1_0: usize = core::mem::offset_of!(Self, local);
+}
 
 /// Exception kinds, as they cross. See the `director-sdk` documentation for what each means.
 pub mod kind {

@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::{Deref, DerefMut};
+use std::io;
+use std::ops::{Deref, DerefMut, RangeInclusive};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::failure::Exception;
+use crate::further::{self, Further, Listener, Who};
 use crate::glue::host;
 use crate::glue::link::Held;
 use crate::glue::step::{Answer, Step, Ticket};
 use crate::protocol::{Outcome, Request, Session};
 use crate::relay::{Relay, RelayEnd};
+use crate::spool::Spool;
 use crate::stream::AsStream;
 
 /// One task's handle to the director. Cheap to clone; of use on the task's own thread, while the
@@ -143,6 +146,52 @@ impl Director {
         Relay::new(number, from.side(), to.side(), moved)
             .end()
             .await
+    }
+
+    /// A further connection to the peer of `of`: from its local IP address, to its peer's IP address and
+    /// `port`. It belongs to what `of` belongs to, the client's session or the link, and is cut and
+    /// ended with it. It is under way when this returns; `of` is not borrowed.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made (`Unsupported`: too many of them, or the host is too old), was refused, or was
+    /// cut.
+    ///
+    /// # Cancel safety
+    ///
+    /// A connection that was not awaited to its end is given up.
+    pub fn connect<S: Further>(
+        &self,
+        of: &S,
+        port: u16,
+    ) -> impl Future<Output = io::Result<S>> + Send + use<S> {
+        further::connect(self.task, of, port)
+    }
+
+    /// Listens at the local IP address of `of`, on the first free port of `ports` (`0..=0`: any), for
+    /// connections of `who`. It is bound when this returns; `of` is not borrowed, but the listener
+    /// belongs to what it belongs to, as for [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// No port is free (`AddrInUse`), or the host has no room for another listener (`Unsupported`).
+    pub fn listen<S: Further>(
+        &self,
+        of: &S,
+        ports: RangeInclusive<u16>,
+        who: Who,
+    ) -> io::Result<Listener<S>> {
+        further::listen(self.task, of, ports, who)
+    }
+
+    /// A bounded store of bytes: at most `memory` of them in memory, and `disk` more on the disk.
+    /// The host may grant less: an [`append`](Spool::append) says when it is full.
+    ///
+    /// # Errors
+    ///
+    /// There is no room at all (`StorageFull`).
+    pub fn spool(&self, memory: u64, disk: u64) -> io::Result<Spool> {
+        Spool::new(self.task, memory, disk)
     }
 
     /// Waits.

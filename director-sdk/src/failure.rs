@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use director_abi as abi;
 
-use crate::stream_error::{Side, StreamError};
+use crate::spool::SpoolError;
+use crate::stream_error::{CODE_HANDSHAKE, Side, StreamError};
 
 /// The small, closed set that the director's policy is written against.
 ///
@@ -186,7 +187,8 @@ impl Failure {
     }
 
     /// What `error` means: whose stream broke is found among its sources, however deep (hyper's
-    /// errors wrap ours). An error in which no stream broke is of the kind `otherwise`.
+    /// errors wrap ours). A [`Spool`](crate::Spool) that failed is nobody's fault but ours
+    /// ([`Kind::Fault`]). Any other error is of the kind `otherwise`.
     pub fn from_error(error: &(dyn Error + 'static), otherwise: Kind) -> Self {
         let mut source = Some(error);
         while let Some(at) = source {
@@ -195,6 +197,12 @@ impl Failure {
                 .or_else(|| at.downcast_ref::<io::Error>().and_then(StreamError::in_io));
             if let Some(broken) = inner {
                 return Self::of_stream(broken);
+            }
+            let spool = at
+                .downcast_ref::<SpoolError>()
+                .or_else(|| at.downcast_ref::<io::Error>().and_then(SpoolError::in_io));
+            if let Some(failed) = spool {
+                return Self::new(Kind::Fault, failed.to_string());
             }
             source = at.source();
         }
@@ -210,15 +218,16 @@ impl Failure {
 
     fn of_stream(broken: &StreamError) -> Self {
         let kind = match (broken.side(), broken.code()) {
-            (_, abi::CODE_THREAD) => Kind::Fault,
+            (_, abi::CODE_THREAD) | (_, abi::CODE_NONE) => Kind::Fault,
             (Side::Client, _) => Kind::ClientGone,
+            (Side::Node, CODE_HANDSHAKE) => Kind::Unreachable,
             (Side::Node, _) if broken.is_about_data() => Kind::Garbled,
             (Side::Node, _) => Kind::Lost,
         };
         let failure = Self::new(kind, broken.to_string());
-        match broken.side() {
-            Side::Client => failure.by_client(),
-            Side::Node => failure,
+        match (kind, broken.side()) {
+            (Kind::ClientGone, Side::Client) => failure.by_client(),
+            (_, Side::Client | Side::Node) => failure,
         }
     }
 

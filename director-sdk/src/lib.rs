@@ -28,6 +28,7 @@
 mod bridge;
 mod director;
 mod failure;
+mod further;
 #[doc(hidden)]
 pub mod glue;
 #[cfg(feature = "hyper")]
@@ -35,22 +36,28 @@ mod hyper_io;
 mod options;
 mod protocol;
 mod relay;
+mod spool;
 mod stream;
 mod stream_error;
+mod stream_more;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 #[cfg(feature = "tokio")]
 mod tokio_io;
 
 pub use async_trait::async_trait;
 pub use director::{Chain, Director, Elapsed};
 pub use failure::{Exception, Failure, FailureRow, Kind};
+pub use further::{Further, Listener, Who};
 pub use protocol::{
     Client, ConfigMistake, Host, Links, Load, Outcome, Protocol, Report, Request, Resend, Session,
 };
 pub use relay::RelayEnd;
+pub use spool::{Spool, SpoolError, SpoolInfo};
 pub use stream::{AsStream, ClientStream, NodeId, NodeStream, Stream, StreamInfo};
 pub use stream_error::{Side, StreamError};
+pub use tls::{ClientTls, Tls};
 
 /// Exports a [`Protocol`] from a `cdylib`: the one line that makes a crate a plugin.
 ///

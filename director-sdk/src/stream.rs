@@ -67,7 +67,7 @@ impl Stream {
         self.taken = 0;
     }
 
-    fn error(&self, code: i32) -> io::Error {
+    pub(crate) fn error(&self, code: i32) -> io::Error {
         StreamError::io(self.side, code)
     }
 
@@ -350,6 +350,15 @@ impl NodeStream {
         }
     }
 
+    /// Another stream to the same node.
+    pub(crate) fn beside(id: NodeId, name: &Arc<str>, number: u64) -> Self {
+        Self::new(number, id, Arc::clone(name))
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The node's number.
     pub fn node(&self) -> NodeId {
         self.id
@@ -395,7 +404,7 @@ pub trait AsStream: sealed::Sealed + Send {
     fn as_stream(&mut self) -> &mut Stream;
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Stream {}
     impl Sealed for super::ClientStream {}

@@ -32,10 +32,13 @@ pub struct StreamError {
     code: i32,
 }
 
-/// The end came where more was due; an `errno` of no system.
-pub(crate) const CODE_END: i32 = -4;
+/// The end came where more was due. A code of the SDK's own, as the next two: the boundary's are
+/// small.
+pub(crate) const CODE_END: i32 = -1001;
 /// The peer sent more than the bound before what was sought.
-pub(crate) const CODE_LONG: i32 = -5;
+pub(crate) const CODE_LONG: i32 = -1002;
+/// TLS did not come about.
+pub(crate) const CODE_HANDSHAKE: i32 = -1003;
 
 impl StreamError {
     pub(crate) fn io(side: Side, code: i32) -> io::Error {
@@ -43,7 +46,10 @@ impl StreamError {
             abi::CODE_CUT => io::ErrorKind::ConnectionAborted,
             abi::CODE_GONE => io::ErrorKind::NotConnected,
             CODE_END => io::ErrorKind::UnexpectedEof,
-            CODE_LONG => io::ErrorKind::InvalidData,
+            CODE_LONG | CODE_HANDSHAKE | abi::CODE_UNREAD | abi::CODE_TLS => {
+                io::ErrorKind::InvalidData
+            }
+            abi::CODE_NONE => io::ErrorKind::Unsupported,
             errno if errno > 0 => io::Error::from_raw_os_error(errno).kind(),
             _ => io::ErrorKind::Other,
         };
@@ -65,13 +71,30 @@ impl StreamError {
         self.code == abi::CODE_CUT
     }
 
+    /// Whether TLS is the trouble: no handshake came about, or the stream ended without a
+    /// `close_notify`, so that what was read may be less than what was sent.
+    /// [`Stream::trouble`](crate::Stream::trouble) has the words.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.code, CODE_HANDSHAKE | abi::CODE_TLS)
+    }
+
+    /// Whether bytes came before the handshake of TLS, where there must be none.
+    pub fn is_unread(&self) -> bool {
+        self.code == abi::CODE_UNREAD
+    }
+
+    /// Whether the host is the trouble: it has no such service, or no room for another.
+    pub fn is_none(&self) -> bool {
+        self.code == abi::CODE_NONE
+    }
+
     pub(crate) fn code(&self) -> i32 {
         self.code
     }
 
-    /// Whether the peer broke a bound rather than the stream.
+    /// Whether the peer broke a bound or an order rather than the stream.
     pub(crate) fn is_about_data(&self) -> bool {
-        self.code == CODE_LONG
+        matches!(self.code, CODE_LONG | abi::CODE_UNREAD)
     }
 }
 
@@ -84,6 +107,13 @@ impl fmt::Display for StreamError {
             abi::CODE_THREAD => write!(f, "the {side}'s stream was used on another thread"),
             CODE_END => write!(f, "the {side}'s stream ended where more was due"),
             CODE_LONG => write!(f, "the {side} sent more than the bound allows"),
+            CODE_HANDSHAKE => write!(f, "no TLS with the {side}: the handshake failed"),
+            abi::CODE_UNREAD => write!(f, "the {side} sent bytes before the handshake of TLS"),
+            abi::CODE_TLS => write!(f, "TLS of the {side}'s stream failed, or was cut short"),
+            abi::CODE_NONE => write!(
+                f,
+                "the host has no such service for the {side}'s stream, or no room for another"
+            ),
             errno => write!(f, "{side}: {}", io::Error::from_raw_os_error(errno)),
         }
     }

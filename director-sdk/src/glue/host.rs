@@ -18,7 +18,7 @@ use super::waker::lend;
 use crate::protocol::{Load, Session};
 use crate::stream::{NodeId, StreamInfo};
 
-static HOST: OnceLock<HostApi> = OnceLock::new();
+pub(super) static HOST: OnceLock<HostApi> = OnceLock::new();
 
 /// Adopts the host's functions; the first host that a library meets is the one it keeps.
 ///
@@ -74,6 +74,7 @@ macro_rules! call {
         })
     };
 }
+pub(super) use call;
 
 /// What a stream operation answers when there is nobody to ask.
 const NOBODY: IoPoll = IoPoll {
@@ -84,7 +85,7 @@ const NOBODY: IoPoll = IoPoll {
 /// The code of a host function that panicked, or answered what it must not: `EIO`.
 const CODE_BROKEN: i32 = 5;
 
-fn read(answer: Option<IoPoll>) -> Poll<Result<usize, i32>> {
+pub(super) fn read(answer: Option<IoPoll>) -> Poll<Result<usize, i32>> {
     let answer = answer.unwrap_or(NOBODY);
     match answer.tag {
         abi::PENDING => Poll::Pending,
@@ -224,6 +225,14 @@ pub(crate) fn stream_give_up(stream: u64) {
 }
 
 pub(crate) fn stream_info(stream: u64) -> Option<StreamInfo> {
+    stream_told(stream).map(|told| StreamInfo {
+        received: told.received,
+        accepted: told.accepted,
+    })
+}
+
+/// All that the host tells of a stream; what it does not know is zero.
+pub(super) fn stream_told(stream: u64) -> Option<abi::StreamInfo> {
     let mut info = abi::StreamInfo {
         size: size_of::<abi::StreamInfo>(),
         received: 0,
@@ -234,10 +243,7 @@ pub(crate) fn stream_info(stream: u64) -> Option<StreamInfo> {
         tls_version: 0,
     };
     let into = &raw mut info;
-    (call!(stream_info(stream, into)) == Some(abi::READY)).then_some(StreamInfo {
-        received: info.received,
-        accepted: info.accepted,
-    })
+    (call!(stream_info(stream, into)) == Some(abi::READY)).then_some(info)
 }
 
 pub(crate) fn stream_due(stream: u64, due: bool) {

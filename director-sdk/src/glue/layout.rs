@@ -78,6 +78,28 @@ pub(crate) unsafe fn text(bytes: Bytes) -> String {
     String::from_utf8_lossy(unsafe { lent(bytes) }).into_owned()
 }
 
+/// Takes text over, and frees it in its maker.
+///
+/// # Safety
+///
+/// `owned` is as [`Owned`] says.
+pub(crate) unsafe fn take(owned: Owned) -> String {
+    if owned.ptr.is_null() {
+        return String::new();
+    }
+    // SAFETY: handed on; freed once, for `owned` is gone.
+    unsafe {
+        let taken = text(Bytes {
+            ptr: owned.ptr,
+            len: owned.len,
+        });
+        if let Some(free) = owned.free {
+            free(owned.ptr, owned.len, owned.cap);
+        }
+        taken
+    }
+}
+
 /// Hands text over to the host, which frees it with the function that goes with it.
 pub(crate) fn own(text: String) -> Owned {
     if text.is_empty() {

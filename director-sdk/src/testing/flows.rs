@@ -1,5 +1,6 @@
 //! Streams and relays of the kit's host.
 
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Poll, Waker};
 
 use director_abi as abi;
@@ -47,6 +48,21 @@ impl State {
             }
         }
         self.streams.get_mut(&number).ok_or(abi::CODE_GONE)
+    }
+
+    /// What there is to say of a stream.
+    pub(super) fn told(&self, number: u64) -> Option<abi::StreamInfo> {
+        let stream = self.streams.get(&number)?;
+        let connection = &self.connections[stream.connection];
+        Some(abi::StreamInfo {
+            size: size_of::<abi::StreamInfo>(),
+            received: stream.received,
+            accepted: stream.accepted,
+            local: address(connection.near),
+            peer: address(connection.far),
+            tls_flags: 0,
+            tls_version: 0,
+        })
     }
 
     /// The unread bytes; none at the end.
@@ -249,5 +265,19 @@ impl State {
 
     pub(super) fn end_relay(&mut self, number: u64) -> u64 {
         self.relays.remove(&number).map_or(0, |relay| relay.moved)
+    }
+}
+
+/// An address as it crosses.
+pub(super) fn address(of: SocketAddr) -> abi::Address {
+    let (ip, family) = match of.ip() {
+        IpAddr::V4(ip) => (ip.to_ipv6_mapped(), abi::Address::V4),
+        IpAddr::V6(ip) => (ip, abi::Address::V6),
+    };
+    abi::Address {
+        ip: ip.octets(),
+        port: of.port(),
+        family,
+        ..abi::Address::NONE
     }
 }

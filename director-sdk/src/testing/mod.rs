@@ -328,7 +328,7 @@ impl World {
     ///
     /// When no plugin was started.
     pub fn connect(&self) -> Wire {
-        let (task, stream, session, connection) = {
+        let (task, stream, session, peer, connection) = {
             let mut state = self.state.borrow_mut();
             let connection = state.connect(None);
             let task = state.begin_task();
@@ -336,9 +336,9 @@ impl World {
             if let Some(task) = state.tasks.get_mut(&task) {
                 task.client = Some(stream);
             }
-            (task, stream, connection as u64 + 1, connection)
+            let peer = state.connections[connection].far.to_string();
+            (task, stream, connection as u64 + 1, peer, connection)
         };
-        let peer = format!("127.0.0.1:{}", 40_000 + session);
         let foreign = self.with_plugin(|plugin| plugin.serve(task, stream, session, &peer));
         self.begin(What::Session, task, foreign);
         Wire::new(&self.state, connection)

@@ -1,6 +1,7 @@
 //! Connections in memory: two pipes of bounded room each, and what can go wrong on them.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::{Poll, Waker};
 
 use super::exec::Chance;
@@ -203,10 +204,27 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
+/// Where clients are, and the host towards them.
+pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// The host towards nodes.
+pub(super) const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+/// Where nodes and the host take connections.
+pub(super) const SERVED: u16 = 7000;
+
+/// Where a node is.
+pub(super) fn node_ip(node: u32) -> IpAddr {
+    let [_, _, high, low] = (node + 1).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(10, 1, high, low))
+}
+
 /// A connection between the host and a client or a node.
 pub(super) struct Connection {
     /// The node it leads to; `None` for a client's.
     pub(super) node: Option<u32>,
+    /// The host's end.
+    pub(super) near: SocketAddr,
+    /// The node's end, or the client's.
+    pub(super) far: SocketAddr,
     pub(super) pipes: [Pipe; 2],
     /// What happens when [`Pipe::fault_at`] is reached.
     pub(super) cut: Option<Cut>,

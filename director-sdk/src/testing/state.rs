@@ -13,7 +13,7 @@ use director_recovery::{Budget, Kind, Limits};
 
 use super::abi::LinkState;
 use super::exec::{Chance, Ready, TaskId};
-use super::net::{Connection, Cut, Pipe, Way};
+use super::net::{Connection, Cut, HERE, INSIDE, Pipe, SERVED, Way, node_ip};
 use super::recover::{Chain, Link, Node, Open};
 use super::{Counts, Ended};
 
@@ -211,8 +211,15 @@ impl State {
     pub(super) fn connect(&mut self, node: Option<u32>) -> usize {
         let pipe = || Pipe::new(self.room, self.piece);
         let index = self.connections.len();
+        let port = ephemeral(index);
+        let (near, far) = match node {
+            Some(node) => ((INSIDE, port), (node_ip(node), SERVED)),
+            None => ((HERE, SERVED), (HERE, port)),
+        };
         self.connections.push(Connection {
             node,
+            near: near.into(),
+            far: far.into(),
             pipes: [pipe(), pipe()],
             cut: None,
         });
@@ -421,6 +428,11 @@ impl State {
         };
         Kind::from_code(kind).unwrap_or(Kind::Fault)
     }
+}
+
+/// The port of whoever connects, of the nth connection.
+pub(super) fn ephemeral(nth: usize) -> u16 {
+    40_001 + (nth % 20_000) as u16
 }
 
 fn keys<T>(table: &BTreeMap<u64, T>, of: impl Fn(&T) -> bool) -> Vec<u64> {

@@ -206,14 +206,11 @@ unsafe extern "C" fn stream_give_up(stream: u64) {
 
 unsafe extern "C" fn stream_info(stream: u64, info: *mut StreamInfo) -> u32 {
     with(abi::FAILED, |state| {
-        let Some(stream) = state.streams.get(&stream) else {
+        let Some(told) = state.told(stream) else {
             return abi::FAILED;
         };
-        // SAFETY: the plugin lends a struct of ABI 1.0 to be written, or null.
-        if let Some(info) = unsafe { info.as_mut() } {
-            info.received = stream.received;
-            info.accepted = stream.accepted;
-        }
+        // SAFETY: the plugin lends a struct with its size in front to be written, or null.
+        unsafe { give_back(info, told) };
         abi::READY
     })
 }

@@ -11,7 +11,7 @@ use director_abi::{Bytes, NodeInfo, Owned, PluginApi};
 use super::functions::API;
 use super::wakers::OURS;
 use crate::glue::Exported;
-use crate::glue::layout::{adopt, text};
+use crate::glue::layout::{adopt, take};
 use crate::protocol::{ConfigMistake, Protocol};
 
 /// A plugin's state on a link, which the kit keeps.
@@ -211,28 +211,6 @@ fn node_info(id: u32, name: &str) -> NodeInfo {
         id,
         _pad: 0,
         name: Bytes::lend(name.as_bytes()),
-    }
-}
-
-/// Takes text over, and frees it in its maker.
-///
-/// # Safety
-///
-/// `owned` is as [`Owned`] says.
-unsafe fn take(owned: Owned) -> String {
-    if owned.ptr.is_null() {
-        return String::new();
-    }
-    // SAFETY: handed on; freed once, for `owned` is gone.
-    unsafe {
-        let taken = text(Bytes {
-            ptr: owned.ptr,
-            len: owned.len,
-        });
-        if let Some(free) = owned.free {
-            free(owned.ptr, owned.len, owned.cap);
-        }
-        taken
     }
 }
 
