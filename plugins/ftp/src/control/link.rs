@@ -19,6 +19,10 @@ pub(crate) struct Link {
     pub(crate) control: NodeStream,
     /// What the node has been told, so that it is not told twice.
     pub(crate) applied: Applied,
+    /// The node does not know EPSV.
+    pub(crate) lacks_epsv: bool,
+    /// The commands for digests that the node's FEAT has; `None` before it was asked.
+    pub(crate) digests: Option<Vec<&'static str>>,
     replies: Replies,
 }
 
@@ -39,6 +43,8 @@ impl Link {
         Self {
             control,
             applied: Applied::default(),
+            lacks_epsv: false,
+            digests: None,
             replies: Replies::default(),
         }
     }
@@ -92,6 +98,27 @@ impl Link {
         self.last_reply().await
     }
 
+    /// Sends several commands in one piece, and waits for the last reply to each, in order: as long as one
+    /// command alone takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::command`].
+    pub(crate) async fn commands(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Reply>, Failure> {
+        self.unasked()?;
+        let mut lines = Vec::new();
+        for command in commands {
+            escape(command, &mut lines);
+            lines.extend_from_slice(b"\r\n");
+        }
+        self.control.write_all(&lines).await?;
+        let mut replies = Vec::with_capacity(commands.len());
+        for _ in commands {
+            replies.push(self.last_reply().await?);
+        }
+        Ok(replies)
+    }
+
     /// Waits for the last reply to a command that was sent; preliminary ones are passed over.
     ///
     /// # Errors
@@ -133,6 +160,14 @@ impl Link {
             self.applied.structure = state.structure;
         }
         Ok(())
+    }
+
+    /// Whether the node's data connections are protected.
+    pub(crate) fn protects_data(&self) -> bool {
+        match self.applied.prot {
+            Prot::Private => true,
+            Prot::Clear => false,
+        }
     }
 
     /// A command that another node has accepted.

@@ -11,6 +11,7 @@ mod noop;
 mod pass;
 mod pwd;
 mod quit;
+mod rest;
 mod syst;
 mod r#type;
 mod user;
@@ -56,6 +57,7 @@ static VERBS: &[&dyn Verb] = &[
     &pass::Pass,
     &pwd::Pwd,
     &quit::Quit,
+    &rest::Rest,
     &syst::Syst,
     &r#type::Type,
     &user::User,
