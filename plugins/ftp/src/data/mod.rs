@@ -1,11 +1,10 @@
-//! Data connections: addresses, the client's end, the node's end.
+//! Data connections, both ends of them: the client's and the node's are made apart, each in its own
+//! mode and with its own protection, and the director stands between.
 
 pub(crate) mod address;
+pub(crate) mod client;
+pub(crate) mod commands;
+pub(crate) mod node;
 
-/// What the client's last PASV, EPSV, PORT or EPRT left for its next transfer.
-#[derive(Debug, Default)]
-pub(crate) enum ClientEnd {
-    /// Nothing yet.
-    #[default]
-    None,
-}
+pub(crate) use client::{ClientData, ClientEnd};
+pub(crate) use node::NodeEnd;

@@ -1,4 +1,165 @@
-//! What a node sends: downloads and listings.
+//! Downloads: files and listings, which go on at another node when theirs is lost.
 
+mod abort;
+mod asking;
+pub(crate) mod download;
+mod movement;
 pub(crate) mod proof;
 pub(crate) mod swallow;
+
+use director_sdk::{ClientTls, Exception, Failure, Kind};
+
+use crate::control::conversation::{Abort, Conversation};
+use crate::control::reply::Reply;
+use crate::control::state::Prot;
+use crate::data::ClientData;
+use asking::Asking;
+use download::Download;
+
+/// Performs a `RETR`.
+///
+/// # Errors
+///
+/// The session cannot go on.
+pub(crate) async fn file(talk: &mut Conversation, path: &[u8]) -> Result<(), Failure> {
+    // A restart is for the next command, whatever becomes of that.
+    let offset = talk.chain.state.rest.take().unwrap_or(0);
+    let Some(data) = client_data(talk) else {
+        return talk.say(no_data()).await;
+    };
+    let binary = talk.chain.state.kind.is_binary();
+    let asking = Asking::new(path, binary, &talk.shared.options);
+    let abort = Abort::default();
+    let ends = (talk.replier.clone(), abort.clone(), data);
+    let command = [b"RETR ", path].concat();
+    let download = Download::file(command, asking, (offset, binary), ends);
+    perform(talk, download, abort).await
+}
+
+/// Performs a `LIST`, `NLST` or `MLSD`; an empty argument is none.
+///
+/// # Errors
+///
+/// The session cannot go on.
+pub(crate) async fn listing(
+    talk: &mut Conversation,
+    verb: &str,
+    argument: &[u8],
+) -> Result<(), Failure> {
+    talk.chain.state.rest = None;
+    let Some(data) = client_data(talk) else {
+        return talk.say(no_data()).await;
+    };
+    let command = match argument {
+        [] => verb.as_bytes().to_vec(),
+        argument => [verb.as_bytes(), b" ", argument].concat(),
+    };
+    let abort = Abort::default();
+    let ends = (talk.replier.clone(), abort.clone(), data);
+    perform(talk, Download::listing(command, ends), abort).await
+}
+
+/// What the client is told that has not said where its data connection is to be made.
+pub(crate) fn no_data() -> Reply {
+    Reply::new(425, "Use PORT or PASV first.")
+}
+
+/// The client's data connection for the transfer that begins now, with the protection that it has
+/// asked for; `None` when it has not said where to.
+pub(crate) fn client_data(talk: &mut Conversation) -> Option<ClientData> {
+    let private = match talk.chain.state.prot {
+        Prot::Private => true,
+        Prot::Clear => false,
+    };
+    let reuse = talk.shared.options.require_reuse;
+    let Conversation {
+        client,
+        director,
+        data,
+        ..
+    } = talk;
+    let taken = client.with(|control| {
+        let tls = private.then(|| {
+            let tls = ClientTls::default().of(control);
+            if reuse { tls.require_resumed() } else { tls }
+        });
+        data.take(director, control, (tls, private && reuse))
+    });
+    // A control connection in mid-handshake has no transfer.
+    taken.ok().flatten()
+}
+
+/// Has it done, and says how it ended.
+async fn perform(
+    talk: &mut Conversation,
+    mut download: Download,
+    abort: Abort,
+) -> Result<(), Failure> {
+    let done = talk.transfer(&mut download, abort).await;
+    let ended = download.into_end();
+    let reply = match done {
+        Ok(reply) => match ended.data.close().await {
+            Ok(()) => reply,
+            Err(failure) => {
+                tracing::debug!(%failure, "the client did not take the end of its file");
+                broken(failure.detail())
+            }
+        },
+        Err(exception) if ended.aborted => {
+            // Reset, so that half a file does not look like one; then ABOR is answered by its verb.
+            drop(ended.data);
+            tracing::debug!(%exception, "aborted");
+            Reply::new(426, "Transfer aborted.")
+        }
+        Err(exception) if ended.marked => {
+            drop(ended.data);
+            tracing::warn!(%exception, "a download could not go on");
+            in_the_middle(&exception, ended.diverged)
+        }
+        Err(exception) => {
+            if let Err(failure) = ended.data.refuse().await {
+                tracing::debug!(%failure, "a data connection that nothing went over");
+            }
+            before_the_mark(talk, exception, ended.refused)?
+        }
+    };
+    talk.say(reply).await
+}
+
+fn broken(why: &str) -> Reply {
+    Reply::new(426, format!("Connection closed; transfer aborted: {why}."))
+}
+
+/// The reply after a mark, when the transfer could not be brought to its end.
+fn in_the_middle(exception: &Exception, diverged: bool) -> Reply {
+    if exception.kind == Kind::ClientGone {
+        // Its own data connection: the handshake failed, or it has gone.
+        return own(exception).unwrap_or_else(|| broken("the client closed it"));
+    }
+    if diverged {
+        let text = "The server was lost, and no other has the same file: begin anew.";
+        return Reply::new(451, text);
+    }
+    broken("the server was lost, and no other could go on")
+}
+
+/// The reply to a client whose own end of the data connection could not be made.
+fn own(exception: &Exception) -> Option<Reply> {
+    match exception.code {
+        425 => Some(Reply::new(425, &exception.detail)),
+        522 => Some(Reply::new(522, &exception.detail)),
+        _ => None,
+    }
+}
+
+/// The reply when there was no mark.
+fn before_the_mark(
+    talk: &mut Conversation,
+    exception: Exception,
+    refused: Option<Reply>,
+) -> Result<Reply, Failure> {
+    match own(&exception) {
+        Some(reply) if exception.kind == Kind::ClientGone => Ok(reply),
+        Some(_) | None => talk.told(exception, refused),
+    }
+}

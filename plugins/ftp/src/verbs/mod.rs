@@ -6,12 +6,20 @@ use director_sdk::Failure;
 use crate::control::conversation::Conversation;
 
 mod cwd;
+mod eprt;
+mod epsv;
 mod feat;
+mod list;
+mod mlsd;
+mod nlst;
 mod noop;
 mod pass;
+mod pasv;
+mod port;
 mod pwd;
 mod quit;
 mod rest;
+mod retr;
 mod syst;
 mod r#type;
 mod user;
@@ -52,12 +60,20 @@ pub(crate) enum Argument {
 /// Every command that is known, those that are refused included.
 static VERBS: &[&dyn Verb] = &[
     &cwd::Cwd,
+    &eprt::Eprt,
+    &epsv::Epsv,
     &feat::Feat,
+    &list::List,
+    &mlsd::Mlsd,
+    &nlst::Nlst,
     &noop::Noop,
     &pass::Pass,
+    &pasv::Pasv,
+    &port::Port,
     &pwd::Pwd,
     &quit::Quit,
     &rest::Rest,
+    &retr::Retr,
     &syst::Syst,
     &r#type::Type,
     &user::User,

@@ -1,0 +1,320 @@
+//! Downloads: `RETR` and the listings. The request that goes on at another node.
+//!
+//! What a download carries from a node that failed to the next one: what the first said of the file
+//! ([`Facts`]), how much of it the client's stream has taken and what is remembered of those bytes
+//! ([`Delivered`]), and the client's own data connection, which stays open. A new node is held to
+//! these before the client sees a byte of it. Only the node's 2yz ends a download well: the end of
+//! its data connection alone is what a killed server looks like, too.
+
+use async_trait::async_trait;
+use director_sdk::{Director, Exception, Failure, Kind, Request, Resend};
+use futures_util::FutureExt;
+
+use crate::control::conversation::Abort;
+use crate::control::link::Link;
+use crate::control::login::Account;
+use crate::control::replier::Replier;
+use crate::control::reply::{Degree, Reply};
+use crate::data::{ClientData, NodeEnd};
+use crate::down::abort;
+use crate::down::asking::Asking;
+use crate::down::movement::{self, Held};
+use crate::down::proof::{Facts, Verdict};
+use crate::down::swallow::{Delivered, Swallow};
+
+/// What the client is told when all of a file is there and proved, and its node was lost before it said so.
+const COMPLETE: &str = "Transfer complete.";
+
+/// One download, and how far it got.
+pub(crate) struct Download {
+    /// The whole command, without its end.
+    command: Vec<u8>,
+    /// How a file is told from another; `None` for a listing, which is no file.
+    asking: Option<Asking>,
+    /// Where the client began (REST).
+    offset: u64,
+    binary: bool,
+    replier: Replier,
+    abort: Abort,
+    data: ClientData,
+    /// What the node said of the file at which the client's copy was begun.
+    begun: Facts,
+    delivered: Delivered,
+    held: Held,
+    /// The client was told that the transfer begins.
+    marked: bool,
+    /// It was aborted in the middle.
+    aborted: bool,
+    /// A node had another file than the one begun, or could not prove that it had the same.
+    diverged: bool,
+    /// What a node last refused it with.
+    refused: Option<Reply>,
+}
+
+/// How a download ended, beside its reply or exception.
+pub(crate) struct End {
+    /// The client's data connection.
+    pub(crate) data: ClientData,
+    /// The client was told that the transfer begins.
+    pub(crate) marked: bool,
+    /// The client aborted it.
+    pub(crate) aborted: bool,
+    /// No other node was found to have the same file.
+    pub(crate) diverged: bool,
+    /// What a node last refused it with.
+    pub(crate) refused: Option<Reply>,
+}
+
+/// How an attempt begins.
+enum Plan {
+    /// The node sends from this octet on; first comes what the client has got.
+    From(u64, Option<Swallow>),
+    /// The client has all of it, and it is the same file.
+    Complete,
+}
+
+impl Download {
+    /// `RETR`: `offset` is that of the REST before it.
+    pub(crate) fn file(
+        command: Vec<u8>,
+        asking: Asking,
+        (offset, binary): (u64, bool),
+        ends: (Replier, Abort, ClientData),
+    ) -> Self {
+        Self {
+            asking: Some(asking),
+            offset,
+            binary,
+            ..Self::listing(command, ends)
+        }
+    }
+
+    /// `LIST`, `NLST`, `MLSD`.
+    pub(crate) fn listing(
+        command: Vec<u8>,
+        (replier, abort, data): (Replier, Abort, ClientData),
+    ) -> Self {
+        Self {
+            command,
+            asking: None,
+            offset: 0,
+            binary: false,
+            replier,
+            abort,
+            data,
+            begun: Facts::default(),
+            delivered: Delivered::with_digest(),
+            held: Held::default(),
+            marked: false,
+            aborted: false,
+            diverged: false,
+            refused: None,
+        }
+    }
+
+    /// What is left when it is over.
+    pub(crate) fn into_end(self) -> End {
+        End {
+            data: self.data,
+            marked: self.marked,
+            aborted: self.aborted,
+            diverged: self.diverged,
+            refused: self.refused,
+        }
+    }
+
+    /// Whether this node has what was begun, and from where it is to send.
+    async fn plan(&mut self, link: &mut Link) -> Result<Plan, Failure> {
+        let begun = self.marked.then_some(&self.begun);
+        let found = match &self.asking {
+            Some(asking) => asking.ask(link, begun).await?,
+            None => Facts::default(),
+        };
+        if !self.marked {
+            self.delivered = self.memory(&found);
+            self.begun = found;
+            return Ok(Plan::From(self.offset, None));
+        }
+        let verdict = self.begun.verdict(&found);
+        if let Verdict::Other(what) = verdict {
+            return Err(self.diverged(format!("this node has another file: {what}")));
+        }
+        if !self.binary {
+            // Offsets mean nothing after a conversion, so all of it is sent again (RFC 3659 §5.3).
+            return Ok(Plan::From(self.offset, self.delivered.again()));
+        }
+        let place = self.offset.saturating_add(self.delivered.count());
+        match (verdict, self.delivered.again()) {
+            (Verdict::Same, _) if self.begun.size == Some(place) => Ok(Plan::Complete),
+            (Verdict::Same, _) => Ok(Plan::From(place, None)),
+            (_, Some(again)) => Ok(Plan::From(place.saturating_sub(again.left()), Some(again))),
+            (_, None) if self.delivered.count() == 0 => Ok(Plan::From(place, None)),
+            (_, None) => Err(self.diverged(
+                "this node does not say what would prove that its file is the one begun".into(),
+            )),
+        }
+    }
+
+    /// What is to be remembered of a file of which a node says this.
+    fn memory(&self, found: &Facts) -> Delivered {
+        let compares = self.asking.as_ref().is_some_and(Asking::may_compare_bytes);
+        match (self.binary, found.prove()) {
+            (false, _) => Delivered::with_digest(),
+            (true, true) => Delivered::counted(),
+            (true, false) if compares => Delivered::with_tail(),
+            (true, false) => Delivered::counted(),
+        }
+    }
+
+    /// Begins the transfer at the node: its mark, or its refusal.
+    async fn begin(&mut self, link: &mut Link, from: u64) -> Result<Reply, Failure> {
+        if from > 0 {
+            let reply = link.command(format!("REST {from}").as_bytes()).await?;
+            if reply.degree() != Degree::Intermediate {
+                return Err(self.refuse(reply));
+            }
+        }
+        link.send(&self.command).await?;
+        let reply = link.next_reply().await?;
+        if reply.code == crate::control::link::NOT_AVAILABLE {
+            return Err(Link::not_available(&reply));
+        }
+        match reply.degree() {
+            Degree::Preliminary => Ok(reply),
+            Degree::Complete | Degree::Intermediate => {
+                let detail = format!("the node has no transfer to mark: {reply}");
+                Err(Failure::new(Kind::Garbled, detail))
+            }
+            Degree::Transient | Degree::Permanent => Err(self.refuse(reply)),
+        }
+    }
+
+    fn diverged(&mut self, what: String) -> Failure {
+        self.diverged = true;
+        Failure::new(Kind::Diverged, what).fit()
+    }
+
+    /// The node's answer is no; its dialogue is whole.
+    fn refuse(&mut self, reply: Reply) -> Failure {
+        let failure = Failure::code(reply.code.into(), reply.to_string()).fit();
+        self.refused = Some(reply);
+        failure
+    }
+
+    /// The node's last word about its transfer.
+    async fn end(&mut self, link: &mut Link, again: Option<&Swallow>) -> Result<Reply, Failure> {
+        let reply = link.last_reply().await?;
+        if !reply.is_complete() {
+            return Err(self.refuse(reply));
+        }
+        match again {
+            Some(again) if again.left() > 0 => Err(self.diverged(format!(
+                "the node's file ends {} bytes before the place",
+                again.left()
+            ))),
+            Some(_) | None => Ok(reply),
+        }
+    }
+
+    /// Tells the client once that the transfer begins.
+    async fn mark(&mut self, mark: &Reply) -> Result<(), Failure> {
+        if !self.marked {
+            self.replier.say(mark).await?;
+            self.marked = true;
+        }
+        Ok(())
+    }
+
+    /// All bytes, from the mark to the node's end of file.
+    async fn transfer(
+        &mut self,
+        (link, node): (&Link, NodeEnd),
+        again: Option<&mut Swallow>,
+        director: &Director,
+    ) -> Result<(), Failure> {
+        let client = self.data.stream().await?;
+        let mut node = node.stream(link, director).await?;
+        if let Some(again) = again {
+            movement::swallow(&mut node, again).await?;
+            if again.left() > 0 {
+                return Ok(());
+            }
+        }
+        let delivered = &mut self.delivered;
+        if self.binary {
+            movement::pass_on(director, &mut node, client, delivered).await
+        } else {
+            movement::hold(director, &mut node, client, delivered, &mut self.held).await
+        }
+    }
+
+    /// Makes an end of a transfer that the client no longer wants, and keeps the link if the node does, too.
+    async fn give_up(&mut self, link: &mut Link, director: &Director) -> Failure {
+        let asked = self.abort.is_asked();
+        self.aborted |= asked;
+        let whole = if asked {
+            abort::abort(link, director).await
+        } else {
+            abort::settle(link, director).await
+        };
+        let failure = Failure::new(Kind::ClientGone, "the client ended the transfer").by_client();
+        let failure = failure.with_code(426);
+        if whole { failure.fit() } else { failure }
+    }
+}
+
+#[async_trait]
+impl Request<Account> for Download {
+    type Reply = Reply;
+
+    async fn attempt(
+        &mut self,
+        account: &mut Account,
+        link: &mut Link,
+        director: &Director,
+    ) -> Result<Reply, Failure> {
+        self.held.forget();
+        link.bring(&account.state).await?;
+        let (from, mut again) = match self.plan(link).await? {
+            Plan::From(from, again) => (from, again),
+            Plan::Complete => return Ok(Reply::new(226, COMPLETE)),
+        };
+        let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
+        let abort = self.abort.clone();
+        // The client's connection is there before the node begins, which would wait for it otherwise.
+        futures_util::select_biased! {
+            () = abort.asked().fuse() => {
+                self.aborted = true;
+                return Err(Failure::new(Kind::ClientGone, "the client ended it before it began").by_client().fit());
+            }
+            made = self.data.connected(director).fuse() => made?,
+        }
+        let mark = self.begin(link, from).await?;
+        self.mark(&mark).await?;
+        let moved = futures_util::select_biased! {
+            moved = self.transfer((link, node), again.as_mut(), director).fuse() => Some(moved),
+            () = abort.asked().fuse() => None,
+        };
+        match moved {
+            Some(Ok(())) => {}
+            Some(Err(failure)) if !failure.is_by_client() => {
+                self.diverged |= failure.kind() == Some(Kind::Diverged);
+                return Err(failure);
+            }
+            Some(Err(_)) | None => return Err(self.give_up(link, director).await),
+        }
+        let reply = self.end(link, again.as_ref()).await?;
+        let client = self.data.stream().await?;
+        self.held.release(client, &mut self.delivered).await?;
+        Ok(reply)
+    }
+
+    async fn cleanup(&mut self, _: &mut Account, _: Option<&mut Link>, why: &Exception) -> Resend {
+        // A read changes nothing at a node, and it is known how far the client is.
+        if why.kind == Kind::ClientGone {
+            Resend::Never
+        } else {
+            Resend::Anywhere
+        }
+    }
+}
