@@ -78,7 +78,7 @@ impl Metrics {
 }
 
 /// The host's objects, each by its name.
-pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 9] {
+pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 11] {
     let host::HostCounts {
         tasks,
         streams,
@@ -89,6 +89,8 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         resting_links,
         spare_pipes,
         lingering,
+        connects,
+        listeners,
     } = *counts;
     [
         ("tasks", tasks),
@@ -100,6 +102,8 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         ("resting_links", resting_links),
         ("spare_pipes", spare_pipes),
         ("lingering", lingering),
+        ("connects", connects),
+        ("listeners", listeners),
     ]
 }
 

@@ -13,7 +13,6 @@ use director_abi as abi;
 use director_abi::{CODE_GONE, CODE_THREAD, FAILED, PANICKED, PENDING, READY};
 
 use super::address::crossing;
-use super::api_requests;
 use super::bridge;
 use super::clock;
 use super::layout::{adopt, give_back, lent};
@@ -25,6 +24,7 @@ use super::tables;
 use super::task::Task;
 use super::timer::Timer;
 use super::waker::Lent;
+use super::{api_further, api_requests};
 use crate::cluster::Seen;
 
 /// What every plugin is handed.
@@ -62,16 +62,16 @@ pub(super) static HOST: abi::HostApi = abi::HostApi {
     poll_cut: Some(api_requests::poll_cut),
     ticket_end: Some(api_requests::ticket_end),
     report: Some(report),
-    connect: None,
-    connect_poll: None,
-    connect_end: None,
-    listen: None,
-    listener_info: None,
-    listener_poll_accept: None,
-    listener_end: None,
-    stream_poll_urgent: None,
+    connect: Some(api_further::connect),
+    connect_poll: Some(api_further::connect_poll),
+    connect_end: Some(api_further::connect_end),
+    listen: Some(api_further::listen),
+    listener_info: Some(api_further::listener_info),
+    listener_poll_accept: Some(api_further::listener_poll_accept),
+    listener_end: Some(api_further::listener_end),
+    stream_poll_urgent: Some(api_further::stream_poll_urgent),
     stream_poll_start_tls: None,
-    stream_error: None,
+    stream_error: Some(api_further::stream_error),
     spool: None,
     spool_poll_append: None,
     spool_poll_read: None,
@@ -100,14 +100,14 @@ pub(super) fn guard<R>(name: &str, otherwise: R, run: impl FnOnce() -> R) -> R {
     })
 }
 
-const fn code_of(void: Void) -> i32 {
+pub(super) const fn code_of(void: Void) -> i32 {
     match void {
         Void::Gone => CODE_GONE,
         Void::Thread => CODE_THREAD,
     }
 }
 
-const fn io(tag: u32, code: i32, n: usize) -> abi::IoPoll {
+pub(super) const fn io(tag: u32, code: i32, n: usize) -> abi::IoPoll {
     abi::IoPoll { tag, code, n }
 }
 
@@ -120,7 +120,7 @@ fn io_poll(polled: Io) -> abi::IoPoll {
 }
 
 /// Polls the stream of a number.
-fn on_stream(name: &str, stream: u64, poll: impl FnOnce(&Stream) -> Io) -> abi::IoPoll {
+pub(super) fn on_stream(name: &str, stream: u64, poll: impl FnOnce(&Stream) -> Io) -> abi::IoPoll {
     guard(name, io(PANICKED, 0, 0), || {
         match tables::get::<Stream>(stream) {
             Ok(stream) => io_poll(poll(&stream)),

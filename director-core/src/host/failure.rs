@@ -58,7 +58,7 @@ impl Failure {
         let stream_failed = step
             .stream
             .as_ref()
-            .is_some_and(|stream| !stream.is_whole());
+            .is_some_and(|stream| !stream.is_whole() || stream.any_failed());
         let (kind, detail) = if self.by_client || step.client_failed() {
             (Kind::ClientGone, self.detail)
         } else {

@@ -26,6 +26,8 @@ const LONGEST_MISTAKES: usize = 64 * 1024;
 /// So many panics within [`PANIC_WINDOW`] and no session is begun.
 const PANICS: usize = 5;
 const PANIC_WINDOW: Duration = Duration::from_secs(60);
+/// How often strangers at a session's listeners are told of.
+const STRANGER_WINDOW: Duration = Duration::from_secs(5);
 
 /// What an instance is made of.
 #[derive(Debug, Clone)]
@@ -309,6 +311,20 @@ impl Inner {
         }
     }
 
+    /// Somebody connected who was not expected, and was turned away.
+    pub(super) fn stranger(&self, session: u64, at: SocketAddr, from: SocketAddr) {
+        self.meters.strangers.increment(1);
+        if self.faults().tell_of_stranger(Instant::now()) {
+            tracing::warn!(
+                service = self.service,
+                session,
+                %at,
+                %from,
+                "a connection from a stranger was reset; more of them are only counted for a while"
+            );
+        }
+    }
+
     /// How long no session is begun yet; `None` when the plugin may serve.
     pub(super) fn quarantine(&self) -> Option<Duration> {
         self.faults().quarantine(Instant::now())
@@ -330,13 +346,25 @@ impl Drop for Inner {
     }
 }
 
-/// When a plugin panicked of late.
+/// When a plugin panicked of late, and when a stranger came.
 #[derive(Debug, Default)]
 struct Faults {
     at: VecDeque<Instant>,
+    /// When a stranger was last told of.
+    stranger_told: Option<Instant>,
 }
 
 impl Faults {
+    /// Whether a stranger is to be told of now.
+    fn tell_of_stranger(&mut self, now: Instant) -> bool {
+        let told = self.stranger_told;
+        let due = told.is_none_or(|told| now.saturating_duration_since(told) >= STRANGER_WINDOW);
+        if due {
+            self.stranger_told = Some(now);
+        }
+        due
+    }
+
     /// Notes a panic; `true` when it is the one that brings quarantine.
     fn note(&mut self, now: Instant) -> bool {
         let before = self.quarantine(now).is_some();

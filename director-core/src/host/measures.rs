@@ -16,6 +16,7 @@ pub(super) struct Meters {
     pub(super) slow_polls: Counter,
     pub(super) torn: Counter,
     pub(super) relayed: Counter,
+    pub(super) strangers: Counter,
     replied: Counter,
     sessions: metrics::Gauge,
     session_seconds: Histogram,
@@ -50,6 +51,7 @@ impl Meters {
             slow_polls: counter("director_plugin_slow_polls_total"),
             torn: counter("director_torn_total"),
             relayed: counter("director_relayed_bytes_total"),
+            strangers: counter("director_strangers_total"),
             replied: metrics::counter!(
                 "director_requests_total", "service" => service.to_owned(), "end" => "reply"
             ),

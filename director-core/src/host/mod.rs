@@ -13,27 +13,32 @@
 //! tables  slab  stream  relay  timer    what its numbers name
 //! ticket  request  orders  answers       requests, and the recovery engine behind them
 //! step  failure  chain  pool  connect    what the plugin does for one, and the links it uses
+//! bundle  further  listener  urgent       what belongs to a link or a session beside its stream
 //! keeper                                cuts, silence, deadlines, links at rest
-//! api  api_requests  bridge  layout  waker    the boundary itself
+//! api  api_requests  api_further  bridge  layout  waker    the boundary itself
 //! ```
 
 mod address;
 mod answers;
 mod api;
+mod api_further;
 mod api_requests;
 mod bridge;
 mod buffers;
+mod bundle;
 mod chain;
 mod clock;
 mod connect;
 mod description;
 mod failure;
+mod further;
 mod input;
 mod instance;
 mod keeper;
 mod layout;
 mod library;
 mod linger;
+mod listener;
 mod measures;
 mod node_task;
 mod orders;
@@ -53,6 +58,7 @@ mod task;
 mod tests;
 mod ticket;
 mod timer;
+mod urgent;
 mod waker;
 
 pub use description::{Description, LoadError, inspect};

@@ -26,7 +26,8 @@ struct Resting {
 impl Pool {
     /// Lays a link to rest. One that is not at rest, or too many, is reset.
     pub(super) fn give(&self, mut link: Link, link_type: u64) {
-        if !link.is_fit() || !link.stream.is_at_rest() {
+        // Whatever belongs to the link beside its stream is of the request that is over.
+        if !link.is_fit() || !link.stream.is_at_rest() || !link.stream.bundle.is_alone() {
             return;
         }
         link.rest();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use director_recovery::{Exception, Kind};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
+use super::further::prepare;
 use super::instance::Inner;
 use super::keeper::Local;
 use super::node_task;
@@ -15,9 +15,6 @@ use super::sessions::Showing;
 use super::stop::Stop;
 use super::stream::{Side, Stream};
 use super::task::{Said, Task, TaskEnd, Work};
-
-/// A client that is silent for so long is asked by the kernel whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// How a session ended, and what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +25,9 @@ pub struct SessionEnd {
     pub requests: u64,
     /// Switches from one node to another.
     pub switches: u64,
-    /// Bytes that the plugin has taken from the client.
+    /// Bytes that the plugin has taken from the client, over all of its streams.
     pub received: u64,
-    /// Bytes that the client's socket has taken.
+    /// Bytes that the client's sockets have taken.
     pub sent: u64,
     /// From its begin to its end.
     pub lasted: Duration,
@@ -97,27 +94,17 @@ pub(super) async fn serve(
         );
         return begun.refuse(client);
     };
-    if let Err(error) = prepare(&client) {
-        // The client is gone already; the plugin will find out.
-        tracing::debug!(session, %error, "a client's stream takes no options");
-    }
     let side = Side::Client {
         instance: inner.number,
     };
+    if let Err(error) = prepare(&client, side) {
+        // The client is gone already; the plugin will find out.
+        tracing::debug!(session, %error, "a client's stream takes no options");
+    }
     let Some(stream) = Stream::begin(client, side) else {
         return begun.refused();
     };
     begun.serve(task, stream, peer).await
-}
-
-/// No waiting for more to send; and a client that vanished without a word is found out.
-fn prepare(client: &TcpStream) -> std::io::Result<()> {
-    client.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE / 6)
-        .with_retries(6);
-    SockRef::from(client).set_tcp_keepalive(&keepalive)
 }
 
 /// A session from its begin; dropped early, it says so.
@@ -200,8 +187,8 @@ impl Begun {
             outcome,
             requests: count(|running| running.task.requests.get()),
             switches: count(|running| running.task.switches.get()),
-            received: count(|running| running.stream.received()),
-            sent: count(|running| running.stream.accepted()),
+            received: count(|running| running.stream.bundle.received()),
+            sent: count(|running| running.stream.bundle.accepted()),
             lasted: self.at.elapsed(),
         }
     }

@@ -15,6 +15,9 @@ pub(crate) enum Kind {
     Relay,
     Chain,
     Ticket,
+    Connect,
+    Listener,
+    Spool,
 }
 
 /// Why a number names nothing.
@@ -27,7 +30,7 @@ pub(crate) enum Void {
 }
 
 const PLACE_BITS: u32 = 24;
-const TIME_BITS: u32 = 23;
+const TIME_BITS: u32 = 22;
 const THREAD_BITS: u32 = 14;
 const TIME_SHIFT: u32 = PLACE_BITS;
 const THREAD_SHIFT: u32 = PLACE_BITS + TIME_BITS;
@@ -50,6 +53,9 @@ pub(crate) fn kind_of(number: u64) -> Option<Kind> {
         Kind::Relay,
         Kind::Chain,
         Kind::Ticket,
+        Kind::Connect,
+        Kind::Listener,
+        Kind::Spool,
     ]
     .into_iter()
     .find(|kind| number >> KIND_SHIFT == u64::from(*kind as u8))

@@ -129,12 +129,12 @@ impl Step {
     ) -> Self {
         if let Some(stream) = &stream {
             stream.set_due(true);
-            stream.expect_first_byte();
+            stream.bundle.expect_first_byte();
         }
         let now = clock::now();
         Self {
-            sent_before: stream.as_ref().map_or(0, |stream| stream.accepted()),
-            answered_before: client.as_ref().map_or(0, |client| client.accepted()),
+            sent_before: accepted(stream.as_ref()),
+            answered_before: accepted(client.as_ref()),
             // The node died while nothing was under way on the link.
             cut: stream
                 .as_ref()
@@ -151,35 +151,36 @@ impl Step {
         }
     }
 
-    /// Bytes that went to the node.
+    /// Bytes that went to the node, over all streams of the link.
     pub(super) fn sent(&self) -> u64 {
-        let now = self.stream.as_ref().map_or(0, |stream| stream.accepted());
-        now.saturating_sub(self.sent_before)
+        accepted(self.stream.as_ref()).saturating_sub(self.sent_before)
     }
 
-    /// Bytes that the client accepted.
+    /// Bytes that the client accepted, over all streams of the session.
     pub(super) fn answered(&self) -> u64 {
-        let now = self.client.as_ref().map_or(0, |client| client.accepted());
-        now.saturating_sub(self.answered_before)
+        accepted(self.client.as_ref()).saturating_sub(self.answered_before)
     }
 
     /// How long it has lasted, when the node owes nothing now; zero when a byte is due.
     pub(super) fn stood(&self) -> Duration {
         match &self.stream {
-            Some(stream) if !stream.due() => clock::since(self.begun),
+            Some(stream) if !stream.any_due() => clock::since(self.begun),
             Some(_) | None => Duration::ZERO,
         }
     }
 
     /// When the first byte came from the node.
     pub(super) fn first_byte(&self) -> Option<u64> {
-        self.stream.as_ref().and_then(|stream| stream.first_byte())
+        self.stream
+            .as_ref()
+            .and_then(|stream| stream.bundle.first_byte())
     }
 
-    /// The client's stream has failed.
+    /// A stream of the client's has failed.
     pub(super) fn client_failed(&self) -> bool {
-        let client = self.client.as_ref();
-        client.is_some_and(|client| client.failed().is_some())
+        self.client
+            .as_ref()
+            .is_some_and(|client| client.any_failed())
     }
 
     pub(super) fn why_cut(&self) -> Option<Why> {
@@ -230,11 +231,13 @@ impl Step {
         let (Some(stream), Some(node)) = (&self.stream, self.node()) else {
             return Found::Fine(self.deadline);
         };
-        if !stream.due() {
+        if !stream.any_due() {
             self.suspected_at = None;
+            self.not_before = now;
             return Found::Fine(self.deadline.min(now.saturating_add(silence)));
         }
-        let since = stream.moved_at().max(self.begun).max(self.not_before);
+        let moved_at = stream.bundle.moved_at();
+        let since = moved_at.max(self.begun).max(self.not_before);
         let look_again = since.saturating_add(silence);
         if now < look_again {
             if self.suspected_at.is_some_and(|suspected| suspected < since) {
@@ -245,8 +248,8 @@ impl Step {
         let held_up = self
             .client
             .as_ref()
-            .is_some_and(|client| client.is_held_up());
-        if held_up || stream.has_unread() {
+            .is_some_and(|client| client.any_held_up());
+        if held_up || !stream.any_owes() {
             self.not_before = now;
             return Found::Fine(self.deadline.min(now.saturating_add(silence)));
         }
@@ -274,11 +277,16 @@ impl Step {
         let cut_at = self.cut.as_ref().map_or(now, |cut| cut.at);
         let early = now.saturating_sub(cut_at) < clock::nanoseconds(timeouts.stall);
         match self.what {
-            What::Attempt => client.is_held_up() || (early && client.is_awaited()),
-            What::CleanUp => client.is_held_up(),
+            What::Attempt => client.any_held_up() || (early && client.any_awaited()),
+            What::CleanUp => client.any_held_up(),
             What::Establish | What::Ask => false,
         }
     }
+}
+
+/// What the peer of a bundle has accepted.
+fn accepted(first: Option<&Rc<Stream>>) -> u64 {
+    first.map_or(0, |first| first.bundle.accepted())
 }
 
 impl Cut {

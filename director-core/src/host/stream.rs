@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::address::Ends;
+use super::bundle::{Bundle, Place};
 use super::clock;
 use super::input::Input;
 use super::linger;
@@ -59,16 +60,18 @@ pub(super) struct Stream {
     pub(super) number: u64,
     pub(super) side: Side,
     pub(super) ends: Ends,
+    /// What the first stream and its further ones have in common.
+    pub(super) bundle: Rc<Bundle>,
+    /// The first stream of the bundle; `None` when it is this one.
+    first: Option<Rc<Stream>>,
+    /// The place of a further stream in its bundle.
+    place: RefCell<Option<Place>>,
     /// Out of it once the stream has ended.
     socket: RefCell<Option<TcpStream>>,
     input: RefCell<Input>,
     received: Cell<u64>,
     accepted: Cell<u64>,
     due: Cell<bool>,
-    /// When a byte last moved, either way.
-    moved_at: Cell<u64>,
-    /// When the first byte came since it was last asked for.
-    first_byte: Cell<Option<u64>>,
     read_slot: WakerSlot,
     write_slot: WakerSlot,
     read_waits: Cell<bool>,
@@ -76,6 +79,8 @@ pub(super) struct Stream {
     read_ended: Cell<bool>,
     write_ended: Cell<bool>,
     failed: Cell<Option<i32>>,
+    /// The first failure in words.
+    trouble: RefCell<Option<String>>,
     cut: Cell<bool>,
     live: RefCell<Option<Counted>>,
 }
@@ -97,27 +102,47 @@ pub(super) fn code_of(error: &io::Error) -> i32 {
 impl Stream {
     /// Keeps a socket; `None` when there is no number left.
     pub(super) fn begin(socket: TcpStream, side: Side) -> Option<Rc<Self>> {
-        // From the first moment on: whatever drops it, and were it the end of the process.
-        set_linger(&socket, Some(Duration::ZERO));
-        // Urgent bytes come in their place among the others, and none is lost.
-        if let Err(error) = SockRef::from(&socket).set_out_of_band_inline(true) {
-            tracing::warn!(%error, "urgent bytes of a stream could not be put in line");
-        }
-        tables::insert(|number| Self::new(number, socket, side))
+        take_charge(&socket);
+        tables::insert(|number| Self::new(number, socket, side, Rc::new(Bundle::new())))
     }
 
-    fn new(number: u64, socket: TcpStream, side: Side) -> Self {
+    /// Keeps a socket as a further stream of the bundle of `first`, at its place there.
+    pub(super) fn begin_further(
+        socket: TcpStream,
+        first: &Rc<Self>,
+        place: Place,
+    ) -> Option<Rc<Self>> {
+        take_charge(&socket);
+        // It stands: a sign of life.
+        first.bundle.touch();
+        tables::insert(|number| {
+            place.set(number);
+            Self {
+                first: Some(Rc::clone(first)),
+                place: RefCell::new(Some(place)),
+                ..Self::new(number, socket, first.side, Rc::clone(&first.bundle))
+            }
+        })
+    }
+
+    /// The first stream of its bundle.
+    pub(super) fn first(self: &Rc<Self>) -> Rc<Self> {
+        Rc::clone(self.first.as_ref().unwrap_or(self))
+    }
+
+    fn new(number: u64, socket: TcpStream, side: Side, bundle: Rc<Bundle>) -> Self {
         Self {
             number,
             side,
+            bundle,
+            first: None,
+            place: RefCell::default(),
             ends: Ends::of(&socket),
             socket: RefCell::new(Some(socket)),
             input: RefCell::default(),
             received: Cell::new(0),
             accepted: Cell::new(0),
             due: Cell::new(true),
-            moved_at: Cell::new(clock::now()),
-            first_byte: Cell::new(None),
             read_slot: WakerSlot::default(),
             write_slot: WakerSlot::default(),
             read_waits: Cell::new(false),
@@ -125,6 +150,7 @@ impl Stream {
             read_ended: Cell::new(false),
             write_ended: Cell::new(false),
             failed: Cell::new(None),
+            trouble: RefCell::default(),
             cut: Cell::new(false),
             live: RefCell::new(Some(Counted::new(Live::Stream))),
         }
@@ -184,7 +210,7 @@ impl Stream {
     pub(super) fn consume(&self, n: usize) {
         if let Ok(mut input) = self.input.try_borrow_mut() {
             let taken = input.consume(n);
-            self.received.set(self.received.get() + taken as u64);
+            self.note_taken(taken as u64);
         }
     }
 
@@ -193,6 +219,7 @@ impl Stream {
         if let Ok(mut input) = self.input.try_borrow_mut() {
             let back = bytes.len() as u64;
             self.received.set(self.received.get().saturating_sub(back));
+            self.bundle.note_put_back(back);
             bytes.extend_from_slice(input.unread());
             input.consume(usize::MAX);
             let n = bytes.len();
@@ -202,16 +229,17 @@ impl Stream {
 
     /// Counts bytes that went by without a stay in the buffer.
     pub(super) fn note_spliced(&self, n: u64) {
-        self.received.set(self.received.get() + n);
+        self.note_taken(n);
         self.note_received();
     }
 
+    fn note_taken(&self, n: u64) {
+        self.received.set(self.received.get() + n);
+        self.bundle.note_taken(n);
+    }
+
     fn note_received(&self) {
-        let now = clock::now();
-        self.moved_at.set(now);
-        if self.first_byte.get().is_none() {
-            self.first_byte.set(Some(now));
-        }
+        self.bundle.note_received(clock::now());
     }
 
     /// Writes from the pieces in order, as much as the kernel takes.
@@ -245,7 +273,7 @@ impl Stream {
     /// Counts bytes that the socket has taken.
     pub(super) fn note_accepted(&self, n: u64) {
         self.accepted.set(self.accepted.get() + n);
-        self.moved_at.set(clock::now());
+        self.bundle.note_accepted(n, clock::now());
     }
 
     /// Ready when everything written has been taken: nothing is held back here.
@@ -320,21 +348,39 @@ impl Stream {
     fn fail(&self, error: &io::Error) -> i32 {
         let code = code_of(error);
         self.failed.set(Some(self.failed.get().unwrap_or(code)));
+        self.note_trouble(|| error.to_string());
         code
     }
 
-    /// Every operation fails from now on, those that wait included.
+    /// Keeps a failure in words, if it is the first.
+    pub(super) fn note_trouble(&self, words: impl FnOnce() -> String) {
+        if let Ok(mut trouble) = self.trouble.try_borrow_mut() {
+            trouble.get_or_insert_with(words);
+        }
+    }
+
+    /// The first failure in words.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.try_borrow().ok()?.clone()
+    }
+
+    /// Every operation fails from now on, those that wait included; with the first stream, so does
+    /// all of its bundle.
     pub(super) fn cut(&self) {
         if !self.cut.replace(true) {
+            self.note_trouble(|| String::from("cut by the director"));
             self.read_slot.wake();
             self.write_slot.wake();
+            if self.first.is_none() {
+                self.bundle.cut();
+            }
         }
     }
 
     /// Whether the peer owes bytes.
     pub(super) fn set_due(&self, due: bool) {
         if self.due.replace(due) != due {
-            self.moved_at.set(clock::now());
+            self.bundle.touch();
         }
     }
 
@@ -363,6 +409,11 @@ impl Stream {
                 Ending::Host => self.read_ended.get(),
             };
         self.live.take();
+        drop(self.place.take());
+        // A link ends with its first stream; a session's bundle ends with its task.
+        if self.first.is_none() && matches!(self.side, Side::Link { .. }) {
+            self.bundle.end(Ending::Host);
+        }
         if let Ok(mut input) = self.input.try_borrow_mut() {
             input.consume(usize::MAX);
         }
@@ -396,17 +447,14 @@ impl Stream {
         self.due.get()
     }
 
-    pub(super) fn moved_at(&self) -> u64 {
-        self.moved_at.get()
+    /// A read waits, for whatever reason.
+    pub(super) fn is_reading(&self) -> bool {
+        self.read_waits.get()
     }
 
-    /// When the first byte came since the last call of [`Stream::expect_first_byte`].
-    pub(super) fn first_byte(&self) -> Option<u64> {
-        self.first_byte.get()
-    }
-
-    pub(super) fn expect_first_byte(&self) {
-        self.first_byte.set(None);
+    /// A write waits, for whatever reason.
+    pub(super) fn is_writing(&self) -> bool {
+        self.write_waits.get()
     }
 
     /// The first error that the socket gave.
@@ -491,6 +539,16 @@ impl Stream {
 pub(super) enum Way {
     Read,
     Write,
+}
+
+/// Sets how a socket is to behave once it is the host's.
+fn take_charge(socket: &TcpStream) {
+    // From the first moment on: whatever drops it, and were it the end of the process.
+    set_linger(socket, Some(Duration::ZERO));
+    // Urgent bytes come in their place among the others, and none is lost.
+    if let Err(error) = SockRef::from(socket).set_out_of_band_inline(true) {
+        tracing::warn!(%error, "urgent bytes of a stream could not be put in line");
+    }
 }
 
 /// Resets a socket that never became a stream.

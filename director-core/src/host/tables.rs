@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use super::buffers::{Buffers, Pipes};
 use super::chain::{Chain, Remains};
+use super::further::Connect;
 use super::keeper::Local;
+use super::listener::Listener;
 use super::relay::Relay;
 use super::slab::{self, Kind, Slab, Void};
 use super::stream::Stream;
@@ -27,6 +29,8 @@ pub(super) struct Tables {
     relays: RefCell<Slab<Rc<Relay>>>,
     chains: RefCell<Slab<Rc<Chain>>>,
     tickets: RefCell<Slab<Rc<Ticket>>>,
+    connects: RefCell<Slab<Rc<Connect>>>,
+    listeners: RefCell<Slab<Rc<Listener>>>,
     pub(super) locals: RefCell<HashMap<u64, Rc<Local>>>,
     pub(super) buffers: Buffers,
     pub(super) pipes: Pipes,
@@ -58,6 +62,8 @@ impl Tables {
             relays: RefCell::new(Slab::new(Kind::Relay)),
             chains: RefCell::new(Slab::new(Kind::Chain)),
             tickets: RefCell::new(Slab::new(Kind::Ticket)),
+            connects: RefCell::new(Slab::new(Kind::Connect)),
+            listeners: RefCell::new(Slab::new(Kind::Listener)),
             locals: RefCell::default(),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
@@ -92,6 +98,8 @@ numbered!(
     Relay => relays,
     Chain => chains,
     Ticket => tickets,
+    Connect => connects,
+    Listener => listeners,
 );
 
 /// Keeps what `make` makes of its own number; `None` when there is no number left.
@@ -175,6 +183,10 @@ pub struct HostCounts {
     pub resting_links: usize,
     /// Pipes kept for the next relay, of two descriptors each.
     pub spare_pipes: usize,
+    /// Further connections under way.
+    pub connects: usize,
+    /// Listeners for further connections.
+    pub listeners: usize,
     /// Clients' sockets that are closed and given up, whose client has not ended yet.
     pub lingering: usize,
 }
@@ -192,9 +204,11 @@ pub(super) enum Live {
     RestingLink,
     SparePipe,
     Lingering,
+    Connect,
+    Listener,
 }
 
-static LIVE: [AtomicUsize; 9] = [const { AtomicUsize::new(0) }; 9];
+static LIVE: [AtomicUsize; 11] = [const { AtomicUsize::new(0) }; 11];
 
 /// Counts one live thing for as long as it is kept.
 #[derive(Debug)]
@@ -228,5 +242,7 @@ pub fn counts() -> HostCounts {
         resting_links: live(Live::RestingLink),
         spare_pipes: live(Live::SparePipe),
         lingering: live(Live::Lingering),
+        connects: live(Live::Connect),
+        listeners: live(Live::Listener),
     }
 }

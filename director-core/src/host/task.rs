@@ -212,10 +212,20 @@ impl Task {
                 Some(Kind::Timer) => Timer::end(number),
                 Some(Kind::Relay) => Relay::end(number).map(|_moved| ()),
                 Some(Kind::Chain) => Chain::end(number),
-                Some(Kind::Task | Kind::Stream | Kind::Ticket) | None => Ok(()),
+                // Others end with their chain or their bundle.
+                Some(
+                    Kind::Task
+                    | Kind::Stream
+                    | Kind::Ticket
+                    | Kind::Connect
+                    | Kind::Listener
+                    | Kind::Spool,
+                )
+                | None => Ok(()),
             };
         }
         if let Some(given) = self.given.take() {
+            given.bundle.end(ending);
             given.end(ending);
         }
         self.stopping.take();

@@ -5,6 +5,7 @@
 
 mod cuts;
 mod ends;
+mod further;
 mod loader;
 mod nodes;
 mod plugin;

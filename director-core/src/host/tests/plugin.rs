@@ -445,6 +445,130 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Writes, the last byte urgent.
+    pub(super) async fn urgent(self, bytes: &[u8]) -> Result<usize, i32> {
+        poll_fn(|cx| {
+            to_result(with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe {
+                    (host().stream_poll_urgent.unwrap())(self.0, waker, abi::Bytes::lend(bytes))
+                }
+            }))
+        })
+        .await
+    }
+
+    /// Its first failure in words, empty for none; `None` when the number is void.
+    pub(super) fn trouble(self) -> Option<String> {
+        let mut text = abi::Owned::EMPTY;
+        // SAFETY: as the boundary has it.
+        let status = unsafe { (host().stream_error.unwrap())(self.0, &raw mut text) };
+        if status != abi::READY {
+            return None;
+        }
+        let Some(free) = text.free else {
+            return Some(String::new());
+        };
+        // SAFETY: handed over, and freed once.
+        unsafe {
+            let words = std::slice::from_raw_parts(text.ptr, text.len).to_vec();
+            free(text.ptr, text.len, text.cap);
+            Some(String::from_utf8(words).unwrap())
+        }
+    }
+}
+
+/// A listener of the host's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listener(u64);
+
+impl Listener {
+    pub(super) fn local(self) -> abi::Address {
+        let mut info = abi::ListenerInfo {
+            size: size_of::<abi::ListenerInfo>(),
+            local: abi::Address::NONE,
+        };
+        // SAFETY: as the boundary has it.
+        let status = unsafe { (host().listener_info.unwrap())(self.0, &raw mut info) };
+        assert_eq!(status, abi::READY);
+        info.local
+    }
+
+    pub(super) async fn accept(self) -> Result<Stream, i32> {
+        poll_fn(|cx| {
+            let mut stream = 0;
+            let polled = with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe { (host().listener_poll_accept.unwrap())(self.0, waker, &raw mut stream) }
+            });
+            to_result(polled).map_ok(|_| Stream(stream))
+        })
+        .await
+    }
+
+    pub(super) fn end(self) {
+        // SAFETY: as the boundary has it.
+        unsafe { (host().listener_end.unwrap())(self.0) };
+    }
+}
+
+impl Task {
+    pub(super) fn listen(
+        self,
+        of: Stream,
+        first: u16,
+        last: u16,
+        flags: u32,
+    ) -> Result<Listener, i32> {
+        let spec = abi::ListenSpec {
+            size: size_of::<abi::ListenSpec>(),
+            of: of.0,
+            first,
+            last,
+            flags,
+        };
+        let mut listener = 0;
+        // SAFETY: as the boundary has it.
+        let polled =
+            unsafe { (host().listen.unwrap())(self.number, &raw const spec, &raw mut listener) };
+        match to_result(polled) {
+            Poll::Ready(made) => made.map(|_| Listener(listener)),
+            Poll::Pending => panic!("listening waits"),
+        }
+    }
+
+    /// A connect's number.
+    pub(super) fn begin_connect(self, of: Stream, port: u16) -> u64 {
+        let spec = abi::ConnectSpec {
+            size: size_of::<abi::ConnectSpec>(),
+            of: of.0,
+            port,
+            _pad: 0,
+            _pad2: 0,
+        };
+        // SAFETY: as the boundary has it.
+        unsafe { (host().connect.unwrap())(self.number, &raw const spec) }
+    }
+
+    pub(super) async fn connect(self, of: Stream, port: u16) -> Result<Stream, i32> {
+        let connect = self.begin_connect(of, port);
+        assert_ne!(connect, 0);
+        let made = poll_fn(|cx| {
+            let mut stream = 0;
+            let polled = with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe { (host().connect_poll.unwrap())(connect, waker, &raw mut stream) }
+            });
+            to_result(polled).map_ok(|_| Stream(stream))
+        })
+        .await;
+        // SAFETY: as the boundary has it; void by now, which does no harm.
+        unsafe { (host().connect_end.unwrap())(connect) };
+        made
+    }
+}
+
 impl Task {
     /// A timer's number.
     pub(super) fn timer(self, milliseconds: u64) -> u64 {
