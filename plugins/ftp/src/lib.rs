@@ -12,6 +12,8 @@ mod control;
 mod data;
 mod down;
 mod ftp;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod options;
 mod shared;
 mod up;
