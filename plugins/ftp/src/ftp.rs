@@ -6,10 +6,11 @@ use director_sdk::{
     Client, ConfigMistake, Director, Failure, FailureRow, Host, Links, Load, NodeStream, Protocol,
     Report, async_trait,
 };
+use zeroize::Zeroizing;
 
 use crate::control::conversation::converse;
 use crate::control::failures;
-use crate::options::Options;
+use crate::options::{LoginAs, Options};
 use crate::shared::Shared;
 use crate::watch;
 
@@ -27,12 +28,19 @@ impl Protocol for Ftp {
     const LINKS: Links = Links::Exclusive;
 
     fn create(options: Options, _host: Host) -> Result<Self, Vec<ConfigMistake>> {
-        let mistakes = options.mistakes();
+        let mut mistakes = options.mistakes();
+        let password = match password(&options.login) {
+            Ok(password) => password,
+            Err(mistake) => {
+                mistakes.push(mistake);
+                None
+            }
+        };
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
         Ok(Self {
-            shared: Arc::new(Shared { options }),
+            shared: Arc::new(Shared::new(options, password)),
         })
     }
 
@@ -51,4 +59,29 @@ impl Protocol for Ftp {
     async fn watch(&self, node: &mut NodeStream, report: Report) -> Failure {
         watch::watch(node, &report).await
     }
+}
+
+/// The service account's PASS: the first line of its file. The one thing that an instance reads at its
+/// making: a secret does not stand in a config.
+fn password(login: &LoginAs) -> Result<Option<Zeroizing<Vec<u8>>>, ConfigMistake> {
+    let LoginAs::Service { password_file, .. } = login else {
+        return Ok(None);
+    };
+    let mistake = |found: String| {
+        let message = format!(
+            "{}: {found}; a file whose first line is the account's password is right",
+            password_file.display()
+        );
+        ConfigMistake::new("login.password_file", message)
+    };
+    let mut text = std::fs::read(password_file)
+        .map(Zeroizing::new)
+        .map_err(|error| mistake(error.to_string()))?;
+    let end = text.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    let end = end.unwrap_or(text.len());
+    text.truncate(end);
+    if text.contains(&0) {
+        return Err(mistake("a NUL was found in it".to_owned()));
+    }
+    Ok(Some(text))
 }

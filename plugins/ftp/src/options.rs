@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use director_sdk::ConfigMistake;
 use serde::Deserialize;
@@ -17,20 +18,83 @@ pub struct Options {
     pub idle_seconds: u64,
     /// Most bytes of a command line.
     pub line_limit: usize,
+    /// Who logs in at the nodes.
+    pub login: LoginAs,
+    /// TLS towards clients, RFC 4217.
+    pub tls: Tls,
+    /// A client's data connection must resume the TLS session of its control connection.
+    pub require_reuse: bool,
+    /// TLS towards nodes.
+    pub node_tls: NodeTls,
+    /// How data connections to nodes are made.
+    pub node_data: NodeData,
     /// Where clients' passive data connections are listened for.
     pub ports: Ports,
-    /// The IPv4 address that a 227 names instead of the listener's own: that of a translator before
-    /// the director.
+    /// The address that a PASV reply names, when clients reach the director by another than its own.
     pub address: Option<Ipv4Addr>,
-    /// Who connects to whom for data between the director and the nodes.
-    pub node_data: NodeData,
-    /// Whether the data connections of a client with TLS must resume its control connection's TLS
-    /// session.
-    pub require_reuse: bool,
-    /// What proves at another node that a file is the one that was begun.
+    /// What shows that another node has the file that a download was begun with.
     pub proof: Proof,
-    /// With `proof = "any"`: the size in bytes up to which a file's digest is asked for at the start.
+    /// Bytes up to which a file's digest is asked for when its download begins.
     pub digest_limit: u64,
+    /// Whether the nodes share one storage.
+    pub storage: Storage,
+    /// With separate storage: the names of the nodes that take uploads, in this order.
+    pub primary: Vec<String>,
+    /// Bytes of an upload that are kept in memory to be sent again, with shared storage.
+    pub ring: u64,
+    /// Bytes of an upload that are kept in memory, with separate storage; beyond, on disk.
+    pub spool_memory: u64,
+    /// Bytes of an upload that are kept on disk, with separate storage; beyond, it is unprotected.
+    pub spool_disk: u64,
+    /// Whether a reply says that its upload ran unprotected.
+    pub tell: bool,
+}
+
+/// Who logs in at the nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum LoginAs {
+    /// By a word.
+    Word(LoginWord),
+    /// This account, for every client, who says `anonymous` or `ftp` and any password.
+    Service {
+        /// Its USER.
+        user: String,
+        /// The file whose first line is its PASS.
+        password_file: PathBuf,
+    },
+}
+
+/// Who logs in at the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginWord {
+    /// The client, by what it said.
+    Replay,
+    /// The client, who may only be `anonymous` or `ftp`.
+    Anonymous,
+}
+
+/// TLS towards clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tls {
+    /// None; a listener where TLS comes first is not concerned.
+    Off,
+    /// By AUTH TLS, when the client likes.
+    Offered,
+    /// By AUTH TLS or from the first byte, before the login, and with PROT P before data.
+    Required,
+}
+
+/// TLS towards nodes. (Where TLS comes first on every connection to a node, the host makes it.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeTls {
+    /// None by command.
+    None,
+    /// By AUTH TLS before the login, and PROT P.
+    Explicit,
 }
 
 /// A range of ports, `"first-last"`.
@@ -108,18 +172,37 @@ pub enum Proof {
     Tail,
 }
 
+/// Whether the nodes share one storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Storage {
+    /// What one has stored, the others have.
+    Shared,
+    /// Each has its own.
+    Separate,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             banner: "FTP service ready.".to_owned(),
             idle_seconds: 300,
             line_limit: 8 * 1024,
+            login: LoginAs::Word(LoginWord::Replay),
+            tls: Tls::Off,
+            require_reuse: false,
+            node_tls: NodeTls::None,
+            node_data: NodeData::default(),
             ports: Ports::ANY,
             address: None,
-            node_data: NodeData::default(),
-            require_reuse: false,
             proof: Proof::default(),
             digest_limit: 16 << 20,
+            storage: Storage::Shared,
+            primary: Vec::new(),
+            ring: 4 << 20,
+            spool_memory: 4 << 20,
+            spool_disk: 1 << 30,
+            tell: false,
         }
     }
 }
@@ -153,6 +236,58 @@ impl Options {
             self.line_limit.to_string(),
             "a number from 512 to 1048576",
         );
+        check(
+            "require_reuse",
+            !self.require_reuse || self.tls != Tls::Off,
+            "true with `tls = \"off\"`".to_owned(),
+            "tls = \"offered\" or \"required\"",
+        );
+        check(
+            "primary",
+            self.primary.is_empty() || self.storage == Storage::Separate,
+            format!("{:?} with shared storage", self.primary),
+            "storage = \"separate\", where one node's files are not another's",
+        );
+        if let LoginAs::Service { user, .. } = &self.login {
+            check(
+                "login.user",
+                !user.is_empty() && !user.contains(char::is_control),
+                format!("{user:?}"),
+                "the name of an account",
+            );
+        }
         mistakes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let wrong = Options {
+            banner: "a\nb".into(),
+            idle_seconds: 0,
+            line_limit: 3,
+            require_reuse: true,
+            primary: vec!["a".into()],
+            login: LoginAs::Service {
+                user: String::new(),
+                password_file: "p".into(),
+            },
+            ..Options::default()
+        };
+        let paths: Vec<String> = wrong.mistakes().into_iter().map(|m| m.path).collect();
+        let expected = [
+            "banner",
+            "idle_seconds",
+            "line_limit",
+            "require_reuse",
+            "primary",
+            "login.user",
+        ];
+        assert_eq!(paths, expected);
+        assert_eq!(Options::default().mistakes(), []);
     }
 }

@@ -1,10 +1,59 @@
 //! What all sessions of an instance share.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use director_sdk::NodeId;
+use zeroize::Zeroizing;
+
+use crate::control::feat::{self, Features};
 use crate::options::Options;
 
 /// One an instance.
-#[derive(Debug)]
 pub(crate) struct Shared {
     /// The service's options.
     pub(crate) options: Options,
+    /// The service account's PASS.
+    pub(crate) password: Option<Zeroizing<Vec<u8>>>,
+    /// What each node offers, as far as it was asked.
+    features: Mutex<BTreeMap<NodeId, Arc<Features>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// For a fresh instance.
+    pub(crate) fn new(options: Options, password: Option<Zeroizing<Vec<u8>>>) -> Self {
+        Self {
+            options,
+            password,
+            features: Mutex::default(),
+        }
+    }
+
+    /// What a node offers, if it was asked.
+    pub(crate) fn features(&self, node: NodeId) -> Option<Arc<Features>> {
+        self.with_features(|known| known.get(&node).cloned())
+    }
+
+    /// Notes what a node offers.
+    pub(crate) fn learn(&self, node: NodeId, features: Features) -> Arc<Features> {
+        let features = Arc::new(features);
+        self.with_features(|known| known.insert(node, Arc::clone(&features)));
+        features
+    }
+
+    /// What clients are offered.
+    pub(crate) fn offered(&self, tls: bool) -> Vec<String> {
+        self.with_features(|known| feat::offered(known.values().map(Arc::as_ref), tls))
+    }
+
+    fn with_features<R>(&self, with: impl FnOnce(&mut BTreeMap<NodeId, Arc<Features>>) -> R) -> R {
+        // A map of whole values stays one, whoever panics.
+        with(&mut self.features.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }

@@ -15,10 +15,12 @@ use futures_util::future::{Either, select};
 
 use super::exchange::Exchange;
 use super::line::{BadLine, Command, Heard};
-use super::login::Account;
+use super::login::{Account, Learn, LogIn, NOT_LOGGED_IN};
 use super::replier::{ControlLine, Replier};
 use super::reply::Reply;
+use super::walk::Walk;
 use crate::data::ClientEnd;
+use crate::options::Tls;
 use crate::shared::Shared;
 use crate::verbs::{self, Argument};
 
@@ -174,7 +176,10 @@ impl Conversation {
         };
         if !verb.before_login() && !self.chain.state.login.is_in() {
             return self
-                .say(Reply::new(530, "Please login with USER and PASS."))
+                .say(Reply::new(
+                    NOT_LOGGED_IN,
+                    "Please login with USER and PASS.",
+                ))
                 .await;
         }
         let Command { argument, .. } = command;
@@ -211,6 +216,72 @@ impl Conversation {
         }
     }
 
+    /// Performs a step of a login, and yields what the client is to be told.
+    ///
+    /// # Errors
+    ///
+    /// The session cannot go on.
+    pub(crate) async fn log_in(&mut self, mut step: LogIn) -> Result<Reply, Failure> {
+        match self.director.direct(&mut self.chain, &mut step).await {
+            Ok(reply) => Ok(reply),
+            Err(exception) => self.told(exception, None),
+        }
+    }
+
+    /// Changes the working directory, and yields what the client is to be told.
+    ///
+    /// # Errors
+    ///
+    /// The session cannot go on.
+    pub(crate) async fn walk(&mut self, mut walk: Walk) -> Result<Reply, Failure> {
+        match self.director.direct(&mut self.chain, &mut walk).await {
+            Ok(reply) => Ok(reply),
+            Err(exception) => self.told(exception, None),
+        }
+    }
+
+    /// Has a node say what it offers, unless that is known of the session's node.
+    ///
+    /// # Errors
+    ///
+    /// No node could.
+    pub(crate) async fn learn(&mut self) -> Result<(), Exception> {
+        self.director.direct(&mut self.chain, &mut Learn).await
+    }
+
+    /// Whether the control connection is protected.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.client
+            .with(|stream| stream.tls().is_some())
+            .unwrap_or(false)
+    }
+
+    /// Whether clients are offered AUTH TLS.
+    pub(crate) fn offers_tls(&self) -> bool {
+        match self.shared.options.tls {
+            Tls::Off => false,
+            Tls::Offered | Tls::Required => true,
+        }
+    }
+
+    /// Whether a login has to wait for TLS.
+    pub(crate) fn must_be_secure(&self) -> bool {
+        match self.shared.options.tls {
+            Tls::Off | Tls::Offered => false,
+            Tls::Required => !self.is_secure(),
+        }
+    }
+
+    /// Has the director forget who the client is, and lets its link go. `host`: the HOST to keep.
+    pub(crate) fn start_over(&mut self, host: Option<Vec<u8>>) {
+        let mut account = Account::new(Arc::clone(&self.shared));
+        account.state.host = host;
+        account.state.prot = self.chain.state.prot;
+        account.state.pbsz = self.chain.state.pbsz;
+        self.chain = self.director.chain(account);
+        self.data = ClientEnd::default();
+    }
+
     /// What the client is told of an exception that no node could spare it. `last` is a node's own reply,
     /// if one gave any.
     ///
@@ -226,6 +297,12 @@ impl Conversation {
             return Err(exception.into());
         }
         tracing::warn!(%exception, "no node could spare the client");
+        if self.chain.state.login.is_in() && self.chain.is_denied_everywhere(&exception) {
+            // Whoever goes on asking is not told a 530 by every node each time.
+            self.start_over(None);
+            let text = "No server accepts this login any more.";
+            return Ok(Reply::new(NOT_LOGGED_IN, text));
+        }
         if let Some(last) = last {
             return Ok(last);
         }

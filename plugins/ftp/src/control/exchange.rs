@@ -7,13 +7,25 @@ use zeroize::Zeroizing;
 use super::link::Link;
 use super::login::Account;
 use super::reply::Reply;
+use super::state::{Structure, Type};
 
 /// One command, sent to whichever node is well.
 pub(crate) struct Exchange {
     line: Zeroizing<Vec<u8>>,
     class: Class,
+    /// What the session is in when a node says yes.
+    sets: Option<Setting>,
     /// The last reply of a node: what the client is told when no node has a better one.
     last: Option<Reply>,
+}
+
+/// What a node is told when it matters, and so need not be told before the command that sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// TYPE.
+    Type(Type),
+    /// STRU.
+    Structure(Structure),
 }
 
 /// What becomes of a command whose node was lost after it was sent.
@@ -55,6 +67,7 @@ impl Exchange {
         Self {
             line,
             class,
+            sets: None,
             last: None,
         }
     }
@@ -62,6 +75,14 @@ impl Exchange {
     /// One that changes nothing at a node.
     pub(crate) fn safe(verb: &str, argument: Option<&[u8]>) -> Self {
         Self::new(verb, argument, Class::Safe)
+    }
+
+    /// One that sets something of the session, at the node and for those to come.
+    pub(crate) fn setting(verb: &str, argument: &[u8], sets: Setting) -> Self {
+        Self {
+            sets: Some(sets),
+            ..Self::safe(verb, Some(argument))
+        }
     }
 
     /// What a node said last, when `direct` yielded an exception.
@@ -80,8 +101,13 @@ impl Request<Account> for Exchange {
         link: &mut Link,
         _director: &Director,
     ) -> Result<Reply, Failure> {
-        link.bring(&account.state).await?;
+        if self.sets.is_none() {
+            link.bring(&account.state).await?;
+        }
         let reply = link.command(&self.line).await?;
+        if reply.is_complete() {
+            self.set(account, link);
+        }
         if self.may_be_better_elsewhere(reply.code) {
             let failure = Failure::new(Kind::Missing, format!("the node says {reply}"))
                 .with_code(reply.code.into())
@@ -122,6 +148,20 @@ impl Request<Account> for Exchange {
 }
 
 impl Exchange {
+    fn set(&self, account: &mut Account, link: &mut Link) {
+        match self.sets {
+            None => {}
+            Some(Setting::Type(kind)) => {
+                account.state.kind = kind;
+                link.applied.kind = kind;
+            }
+            Some(Setting::Structure(structure)) => {
+                account.state.structure = structure;
+                link.applied.structure = structure;
+            }
+        }
+    }
+
     /// Whether a reply is this node's trouble rather than an answer: 451 (RFC 959 section 4.2.2) is a
     /// local error in processing, so a command that changed nothing is asked of another node.
     fn may_be_better_elsewhere(&self, code: u16) -> bool {

@@ -1,9 +1,12 @@
 //! A link: a node's control connection, and what the node has been told on it.
 
+use std::sync::Arc;
+
 use director_sdk::{Failure, Kind, NodeStream};
 use futures_util::FutureExt;
 use zeroize::Zeroizing;
 
+use super::feat::Features;
 use super::line::escape;
 use super::reply::{Degree, Replies, Reply};
 use super::state::{Prot, State, Structure, Type};
@@ -19,7 +22,9 @@ pub(crate) struct Link {
     pub(crate) control: NodeStream,
     /// What the node has been told, so that it is not told twice.
     pub(crate) applied: Applied,
-    /// The node does not know EPSV.
+    /// What the node offers.
+    pub(crate) features: Arc<Features>,
+    /// The node has no EPSV: it was asked once.
     pub(crate) lacks_epsv: bool,
     /// The commands for digests that the node's FEAT has; `None` before it was asked.
     pub(crate) digests: Option<Vec<&'static str>>,
@@ -43,6 +48,7 @@ impl Link {
         Self {
             control,
             applied: Applied::default(),
+            features: Arc::default(),
             lacks_epsv: false,
             digests: None,
             replies: Replies::default(),
@@ -81,11 +87,43 @@ impl Link {
     /// The stream broke, or the node said something before it was asked: a 421 to a sleeper
     /// ([`Self::not_available`]), or [`Kind::Garbled`]. Nothing was sent then.
     pub(crate) async fn send(&mut self, command: &[u8]) -> Result<(), Failure> {
+        self.send_all([command].into_iter()).await
+    }
+
+    async fn send_all(
+        &mut self,
+        commands: impl Iterator<Item = &[u8]> + Send + Clone,
+    ) -> Result<(), Failure> {
         self.unasked()?;
-        let mut line = Zeroizing::new(Vec::with_capacity(command.len() + 2));
-        escape(command, &mut line);
-        line.extend_from_slice(b"\r\n");
-        Ok(self.control.write_all(&line).await?)
+        // Made at once, so that no copy of a password is left where a smaller one stood.
+        let size = commands.clone().map(|command| 2 * command.len() + 2).sum();
+        let mut lines = Zeroizing::new(Vec::with_capacity(size));
+        for command in commands {
+            escape(command, &mut lines);
+            lines.extend_from_slice(b"\r\n");
+        }
+        Ok(self.control.write_all(&lines).await?)
+    }
+
+    /// Whether data connections of this link are protected: the node's PROT P is in force.
+    pub(crate) fn protects_data(&self) -> bool {
+        self.applied.prot == Prot::Private
+    }
+
+    /// Sends commands as one piece, and waits for the last reply to each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::command`].
+    pub(crate) async fn commands(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Reply>, Failure> {
+        let mut replies = Vec::with_capacity(commands.len());
+        if !commands.is_empty() {
+            self.send_all(commands.iter().map(Vec::as_slice)).await?;
+        }
+        for _ in commands {
+            replies.push(self.last_reply().await?);
+        }
+        Ok(replies)
     }
 
     /// Sends a command, and waits for its last reply; preliminary ones are passed over.
@@ -96,27 +134,6 @@ impl Link {
     pub(crate) async fn command(&mut self, command: &[u8]) -> Result<Reply, Failure> {
         self.send(command).await?;
         self.last_reply().await
-    }
-
-    /// Sends several commands in one piece, and waits for the last reply to each, in order: as long as one
-    /// command alone takes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::command`].
-    pub(crate) async fn commands(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Reply>, Failure> {
-        self.unasked()?;
-        let mut lines = Vec::new();
-        for command in commands {
-            escape(command, &mut lines);
-            lines.extend_from_slice(b"\r\n");
-        }
-        self.control.write_all(&lines).await?;
-        let mut replies = Vec::with_capacity(commands.len());
-        for _ in commands {
-            replies.push(self.last_reply().await?);
-        }
-        Ok(replies)
     }
 
     /// Waits for the last reply to a command that was sent; preliminary ones are passed over.
@@ -160,14 +177,6 @@ impl Link {
             self.applied.structure = state.structure;
         }
         Ok(())
-    }
-
-    /// Whether the node's data connections are protected.
-    pub(crate) fn protects_data(&self) -> bool {
-        match self.applied.prot {
-            Prot::Private => true,
-            Prot::Clear => false,
-        }
     }
 
     /// A command that another node has accepted.

@@ -3,12 +3,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use director_sdk::{Director, Failure, Kind, NodeStream, Session};
+use director_sdk::{
+    Director, Exception, Failure, Kind, NodeId, NodeStream, Request, Resend, Session,
+};
+use zeroize::Zeroizing;
 
+use super::feat::Features;
 use super::link::{Link, NOT_AVAILABLE};
 use super::reply::{Degree, Reply};
 use super::state::{Credentials, State};
 use crate::shared::Shared;
+
+/// 530: not logged in. RFC 959 section 5.4.
+pub(crate) const NOT_LOGGED_IN: u16 = 530;
 
 /// What one client is to a node.
 #[derive(Debug)]
@@ -17,6 +24,9 @@ pub(crate) struct Account {
     pub(crate) state: State,
     /// The instance's.
     pub(crate) shared: Arc<Shared>,
+    /// Nodes that deny what another accepted. They are not asked again: each no counts against the
+    /// account there, and enough of them lock it.
+    denied: Vec<NodeId>,
 }
 
 #[async_trait]
@@ -26,15 +36,32 @@ impl Session for Account {
     /// In this order: the greeting, HOST, USER, PASS, ACCT, CLNT, OPTS, LANG, CWD. Type, structure and mode
     /// follow when they matter ([`Link::bring`]).
     async fn establish(&mut self, node: NodeStream, _: &Director) -> Result<Link, Failure> {
+        if self.denied.contains(&node.node()) {
+            let detail = "this node denied the login before";
+            return Err(Failure::new(Kind::Diverged, detail).with_code(NOT_LOGGED_IN.into()));
+        }
         let mut link = Link::new(node);
         greeting(&mut link).await?;
         if let Some(host) = &self.state.host {
             told(&mut link, "HOST", host).await?;
         }
         if let Some(credentials) = self.state.login.credentials() {
-            log_in(&mut link, credentials, self.state.login.is_in()).await?;
+            let reply = log_in(&mut link, credentials).await?;
+            let as_before = match reply.degree() {
+                Degree::Complete => true,
+                Degree::Intermediate => !self.state.login.is_in(),
+                Degree::Preliminary | Degree::Transient | Degree::Permanent => false,
+            };
+            if !as_before {
+                if reply.degree() == Degree::Permanent {
+                    self.denied.push(link.control.node());
+                }
+                let detail = format!("another node accepted the login, this one says {reply}");
+                return Err(Failure::new(Kind::Diverged, detail).with_code(reply.code.into()));
+            }
         }
         if self.state.login.is_in() {
+            self.learn(&mut link).await?;
             self.restore(&mut link).await?;
         }
         Ok(link)
@@ -42,12 +69,42 @@ impl Session for Account {
 }
 
 impl Account {
+    /// Whether no node is left that would let the client in, as an exception shows.
+    pub(crate) fn is_denied_everywhere(&self, exception: &Exception) -> bool {
+        exception.kind == Kind::Exhausted
+            && exception.code == u32::from(NOT_LOGGED_IN)
+            && !self.denied.is_empty()
+    }
+
     /// A client of which nothing is known.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             state: State::default(),
             shared,
+            denied: Vec::new(),
         }
+    }
+
+    /// What the node offers; asked once, of one link.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::command`].
+    pub(crate) async fn learn(&self, link: &mut Link) -> Result<(), Failure> {
+        let node = link.control.node();
+        link.features = match self.shared.features(node) {
+            Some(known) => known,
+            None => {
+                let reply = link.command(b"FEAT").await?;
+                let features = Features::of(&reply);
+                match reply.is_complete() || self.state.login.is_in() {
+                    true => self.shared.learn(node, features),
+                    // It may say so after the login.
+                    false => Arc::new(features),
+                }
+            }
+        };
+        Ok(())
     }
 
     /// What was said after the login.
@@ -96,9 +153,13 @@ pub(crate) async fn greeting(link: &mut Link) -> Result<Reply, Failure> {
     }
 }
 
-/// Says who the client is. `accepted`: another node let it in, so a no is [`Kind::Diverged`]; each node is
-/// asked once, so wrong secrets do not lock an account.
-async fn log_in(link: &mut Link, credentials: &Credentials, accepted: bool) -> Result<(), Failure> {
+/// Says who the client is, as far as the node asks: RFC 959 section 5.4. Yields what the node said to the last
+/// of it.
+///
+/// # Errors
+///
+/// As [`Link::command`].
+async fn log_in(link: &mut Link, credentials: &Credentials) -> Result<Reply, Failure> {
     let mut reply = command(link, "USER", &credentials.user).await?;
     if reply.code == 331
         && let Some(pass) = &credentials.pass
@@ -110,16 +171,72 @@ async fn log_in(link: &mut Link, credentials: &Credentials, accepted: bool) -> R
     {
         reply = command(link, "ACCT", acct).await?;
     }
-    let as_before = match reply.degree() {
-        Degree::Complete => true,
-        Degree::Intermediate => !accepted,
-        Degree::Preliminary | Degree::Transient | Degree::Permanent => false,
-    };
-    if as_before {
-        return Ok(());
+    Ok(reply)
+}
+
+/// A login, or the next step of one. It is said again to another node when one is lost: a node that asks
+/// for a password has not counted anything against it.
+pub(crate) enum LogIn {
+    /// The client's USER, PASS or ACCT, after what was said before.
+    Step(&'static str, Zeroizing<Vec<u8>>),
+    /// All at once, for the service account.
+    Whole(Credentials),
+}
+
+#[async_trait]
+impl Request<Account> for LogIn {
+    type Reply = Reply;
+
+    async fn attempt(
+        &mut self,
+        account: &mut Account,
+        link: &mut Link,
+        _director: &Director,
+    ) -> Result<Reply, Failure> {
+        let reply = match self {
+            Self::Step(verb, argument) => command(link, verb, argument).await?,
+            Self::Whole(credentials) => log_in(link, credentials).await?,
+        };
+        if reply.is_complete() {
+            account.learn(link).await?;
+        }
+        Ok(reply)
     }
-    let detail = format!("another node accepted the login, this one says {reply}");
-    Err(Failure::new(Kind::Diverged, detail).with_code(reply.code.into()))
+
+    async fn cleanup(
+        &mut self,
+        _account: &mut Account,
+        _link: Option<&mut Link>,
+        _why: &Exception,
+    ) -> Resend {
+        Resend::Anywhere
+    }
+}
+
+/// What the session's node offers.
+pub(crate) struct Learn;
+
+#[async_trait]
+impl Request<Account> for Learn {
+    type Reply = ();
+
+    async fn attempt(
+        &mut self,
+        account: &mut Account,
+        link: &mut Link,
+        _director: &Director,
+    ) -> Result<(), Failure> {
+        account.learn(link).await
+    }
+
+    async fn cleanup(
+        &mut self,
+        _account: &mut Account,
+        _link: Option<&mut Link>,
+        _why: &Exception,
+    ) -> Resend {
+        Resend::Anywhere
+    }
 }
 
 /// Repeats a command that a node accepted. A node that does not know it is no trouble: what it sets is the
@@ -133,7 +250,7 @@ async fn told(link: &mut Link, verb: &str, argument: &[u8]) -> Result<(), Failur
 }
 
 async fn command(link: &mut Link, verb: &str, argument: &[u8]) -> Result<Reply, Failure> {
-    let mut line = zeroize::Zeroizing::new(Vec::with_capacity(verb.len() + 1 + argument.len()));
+    let mut line = Zeroizing::new(Vec::with_capacity(verb.len() + 1 + argument.len()));
     line.extend_from_slice(verb.as_bytes());
     line.push(b' ');
     line.extend_from_slice(argument);

@@ -88,6 +88,24 @@ impl Reply {
         String::from_utf8_lossy(first).into_owned()
     }
 
+    /// The path of a 257: between quotes, of which those inside are doubled (RFC 959 appendix II).
+    pub(crate) fn path(&self) -> Option<Vec<u8>> {
+        let mut rest = self.lines.first()?.iter().skip_while(|byte| **byte != b'"');
+        rest.next()?;
+        let mut path = Vec::new();
+        while let Some(byte) = rest.next() {
+            if *byte != b'"' {
+                path.push(*byte);
+            } else if rest.clone().next() == Some(&b'"') {
+                path.push(b'"');
+                rest.next();
+            } else {
+                return (!path.is_empty()).then_some(path);
+            }
+        }
+        None
+    }
+
     /// The bytes that go over the line.
     pub(crate) fn encode(&self, into: &mut Vec<u8>) {
         let last = self.lines.len().saturating_sub(1);
@@ -323,6 +341,23 @@ mod tests {
         assert_eq!(encoded(&reply), b"550 a??b?: no\r\n");
         let several = Reply::several(211, "Extensions:", ["211 x", "MLST a;"], "End");
         assert_eq!(parse(&encoded(&several)).unwrap(), [several]);
+    }
+
+    #[test]
+    fn a_path_stands_between_quotes() {
+        for (text, path) in [
+            (r#""/a/b" is the current directory"#, Some("/a/b")),
+            (r#""/a ""b""" it is"#, Some(r#"/a "b""#)),
+            (r#"It is "/""#, Some("/")),
+            (r#""/a"#, None),
+            ("/a", None),
+            (r#""""#, None),
+        ] {
+            assert_eq!(
+                Reply::new(257, text).path(),
+                path.map(|p| p.as_bytes().to_vec())
+            );
+        }
     }
 
     proptest! {

@@ -51,7 +51,7 @@ pub(crate) enum Login {
 }
 
 /// What a node is told at a login. Secrets are zeroed when they are dropped.
-#[derive(Default, Clone)]
+#[derive(Clone)]
 pub(crate) struct Credentials {
     /// USER.
     pub(crate) user: Vec<u8>,
@@ -59,6 +59,32 @@ pub(crate) struct Credentials {
     pub(crate) pass: Option<Zeroizing<Vec<u8>>>,
     /// ACCT; `None` when none was asked for.
     pub(crate) acct: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Credentials {
+    /// Of a USER, without secrets.
+    pub(crate) fn of(user: &[u8]) -> Self {
+        Self {
+            user: user.to_vec(),
+            pass: None,
+            acct: None,
+        }
+    }
+}
+
+/// Options that are kept; what a client sets beyond is not restored.
+const MOST_OPTIONS: usize = 16;
+
+impl State {
+    /// Keeps an OPTS that a node accepted, in place of the one that it had for the same command.
+    pub(crate) fn set_option(&mut self, argument: &[u8]) {
+        let name = argument.split(|byte| *byte == b' ').next();
+        let name = String::from_utf8_lossy(name.unwrap_or_default()).to_ascii_uppercase();
+        self.opts.retain(|(known, _)| *known != name);
+        if self.opts.len() < MOST_OPTIONS {
+            self.opts.push((name, argument.to_vec()));
+        }
+    }
 }
 
 impl Login {

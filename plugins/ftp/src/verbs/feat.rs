@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use director_sdk::Failure;
+use director_sdk::Kind;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
-use crate::control::exchange::Exchange;
+use crate::control::reply::Reply;
 
-/// FEAT.
+/// FEAT: what all nodes offer, as far as it passes, and what the director does itself.
 pub(crate) struct Feat;
 
 #[async_trait]
@@ -25,7 +26,16 @@ impl Verb for Feat {
     }
 
     async fn run(&self, talk: &mut Conversation, _argument: &[u8]) -> Result<(), Failure> {
-        let reply = talk.exchange(Exchange::safe("FEAT", None)).await?;
-        talk.say(reply).await
+        if let Err(exception) = talk.learn().await {
+            // Then the client is offered what is known, and what the director does itself.
+            if matches!(exception.kind, Kind::ClientGone | Kind::Fault) {
+                return Err(exception.into());
+            }
+            tracing::debug!(%exception, "no node says what it offers");
+        }
+        let tls = talk.offers_tls();
+        let lines = talk.shared.offered(tls);
+        talk.say(Reply::several(211, "Features:", lines, "End"))
+            .await
     }
 }

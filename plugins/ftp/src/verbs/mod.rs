@@ -5,21 +5,36 @@ use director_sdk::Failure;
 
 use crate::control::conversation::Conversation;
 
+mod abor;
+mod acct;
+mod cdup;
+mod clnt;
 mod cwd;
 mod eprt;
 mod epsv;
 mod feat;
+mod help;
+mod host;
+mod lang;
 mod list;
 mod mlsd;
+mod mode;
 mod nlst;
 mod noop;
+mod opts;
 mod pass;
 mod pasv;
+mod pbsz;
 mod port;
+mod prot;
 mod pwd;
 mod quit;
+mod refused;
+mod rein;
 mod rest;
 mod retr;
+mod stat;
+mod stru;
 mod syst;
 mod r#type;
 mod user;
@@ -59,24 +74,51 @@ pub(crate) enum Argument {
 
 /// Every command that is known, those that are refused included.
 static VERBS: &[&dyn Verb] = &[
-    &cwd::Cwd,
+    &abor::Abor,
+    &acct::Acct,
+    &refused::Refused("ADAT", 503, "AUTH TLS has no ADAT."),
+    &refused::Refused("CCC", 534, "The control connection stays protected."),
+    &cdup::Cdup("CDUP"),
+    &clnt::Clnt,
+    &refused::Refused("COMB", 502, "COMB is not offered."),
+    &refused::Refused("CONF", 533, "TLS protects commands."),
+    &cwd::Cwd("CWD"),
+    &refused::Refused("ENC", 533, "TLS protects commands."),
     &eprt::Eprt,
     &epsv::Epsv,
     &feat::Feat,
+    &help::Help,
+    &host::Host,
+    &lang::Lang,
     &list::List,
+    &refused::Refused("LPRT", 502, "Use EPRT."),
+    &refused::Refused("LPSV", 502, "Use EPSV."),
+    &refused::Refused("MIC", 533, "TLS protects commands."),
     &mlsd::Mlsd,
+    &mode::Mode,
     &nlst::Nlst,
     &noop::Noop,
+    &opts::Opts,
     &pass::Pass,
     &pasv::Pasv,
+    &pbsz::Pbsz,
     &port::Port,
-    &pwd::Pwd,
+    &refused::Refused("PRET", 502, "PRET is not offered."),
+    &prot::ProtVerb,
+    &pwd::Pwd("PWD"),
     &quit::Quit,
+    &rein::Rein,
     &rest::Rest,
     &retr::Retr,
+    &refused::Refused("SMNT", 502, "SMNT is not offered."),
+    &stat::Stat,
+    &stru::Stru,
     &syst::Syst,
     &r#type::Type,
     &user::User,
+    &cdup::Cdup("XCUP"),
+    &cwd::Cwd("XCWD"),
+    &pwd::Pwd("XPWD"),
 ];
 
 /// The command of a name in capitals.

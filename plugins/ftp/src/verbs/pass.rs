@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use director_sdk::Failure;
-use zeroize::Zeroizing;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
-use crate::control::exchange::Exchange;
+use crate::control::login::LogIn;
 use crate::control::reply::Reply;
-use crate::control::state::Login;
+use crate::control::state::{Credentials, Login};
+use crate::options::LoginAs;
 
-/// PASS: kept, in memory, for the nodes that the session is moved to.
+/// PASS: kept, in memory, for the nodes that the session is moved to. An empty password is one.
 pub(crate) struct Pass;
 
 #[async_trait]
@@ -19,7 +19,6 @@ impl Verb for Pass {
         "PASS"
     }
 
-    /// An empty password is one.
     fn argument(&self) -> Argument {
         Argument::Optional
     }
@@ -35,17 +34,36 @@ impl Verb for Pass {
                 return talk.say(Reply::new(503, "Login with USER first.")).await;
             }
         };
-        let reply = talk
-            .exchange(Exchange::safe("PASS", Some(argument)))
-            .await?;
-        credentials.pass = Some(Zeroizing::new(argument.to_vec()));
+        let reply = match service_account(talk) {
+            Some(account) => {
+                // A node is told of the account, and never of the name that the client gave.
+                talk.chain.state.login = Login::None;
+                let reply = talk.log_in(LogIn::Whole(account.clone())).await?;
+                credentials = account;
+                reply
+            }
+            None => {
+                credentials.pass = Some(argument.to_vec().into());
+                talk.log_in(LogIn::Step("PASS", argument.to_vec().into()))
+                    .await?
+            }
+        };
         talk.chain.state.login = match reply.code {
             230 | 202 => Login::In(credentials),
             332 => Login::Begun(credentials),
-            // Not an answer: the login stands where it stood.
-            400..=499 => return talk.say(reply).await,
             _ => Login::None,
         };
         talk.say(reply).await
+    }
+}
+
+/// Who logs in instead of the client, if anyone.
+fn service_account(talk: &Conversation) -> Option<Credentials> {
+    match &talk.shared.options.login {
+        LoginAs::Word(_) => None,
+        LoginAs::Service { user, .. } => Some(Credentials {
+            pass: talk.shared.password.clone(),
+            ..Credentials::of(user.as_bytes())
+        }),
     }
 }

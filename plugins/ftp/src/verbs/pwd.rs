@@ -1,4 +1,4 @@
-//! PWD, RFC 959 section 4.1.3.
+//! PWD and its old name XPWD, RFC 959 section 4.1.3, RFC 1123 section 4.1.3.1.
 
 use async_trait::async_trait;
 use director_sdk::Failure;
@@ -8,12 +8,12 @@ use crate::control::conversation::Conversation;
 use crate::control::exchange::Exchange;
 
 /// PWD.
-pub(crate) struct Pwd;
+pub(crate) struct Pwd(pub(crate) &'static str);
 
 #[async_trait]
 impl Verb for Pwd {
     fn name(&self) -> &'static str {
-        "PWD"
+        self.0
     }
 
     fn argument(&self) -> Argument {
@@ -21,7 +21,7 @@ impl Verb for Pwd {
     }
 
     async fn run(&self, talk: &mut Conversation, _argument: &[u8]) -> Result<(), Failure> {
-        let reply = talk.exchange(Exchange::safe("PWD", None)).await?;
+        let reply = talk.exchange(Exchange::safe(self.0, None)).await?;
         talk.say(reply).await
     }
 }

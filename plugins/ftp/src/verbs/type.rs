@@ -5,11 +5,11 @@ use director_sdk::Failure;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
+use crate::control::exchange::{Exchange, Setting};
 use crate::control::reply::Reply;
 use crate::control::state;
 
-/// TYPE: a node is told when it matters ([`Link::bring`](crate::control::link::Link::bring)), so a
-/// client's switching to and fro costs nothing there.
+/// TYPE.
 pub(crate) struct Type;
 
 #[async_trait]
@@ -23,18 +23,22 @@ impl Verb for Type {
     }
 
     async fn run(&self, talk: &mut Conversation, argument: &[u8]) -> Result<(), Failure> {
-        let (kind, text) = match argument.to_ascii_uppercase().as_slice() {
-            b"A" | b"A N" => (state::Type::Ascii, "Switching to ASCII mode."),
-            b"I" => (state::Type::Image, "Switching to Binary mode."),
-            b"L 8" | b"L8" => (state::Type::Local8, "Switching to Binary mode."),
-            // Telnet and carriage control formats, EBCDIC, other byte sizes: RFC 959 has 504 for a
-            // parameter that is understood and not there.
+        let kind = match argument.to_ascii_uppercase().as_slice() {
+            b"A" | b"A N" => state::Type::Ascii,
+            b"I" => state::Type::Image,
+            b"L 8" | b"L8" => state::Type::Local8,
+            // Telnet and carriage control, EBCDIC, other byte sizes: RFC 959 has 504 for a parameter
+            // that is understood and not there.
             b"A T" | b"A C" | b"E" | b"E N" | b"E T" | b"E C" => {
                 return talk.say(Reply::new(504, "Only A N, I and L 8.")).await;
             }
+            other if other.starts_with(b"L ") => {
+                return talk.say(Reply::new(504, "Only L 8.")).await;
+            }
             _ => return talk.say(Reply::new(501, "No such type.")).await,
         };
-        talk.chain.state.kind = kind;
-        talk.say(Reply::new(200, text)).await
+        let exchange = Exchange::setting("TYPE", argument, Setting::Type(kind));
+        let reply = talk.exchange(exchange).await?;
+        talk.say(reply).await
     }
 }
