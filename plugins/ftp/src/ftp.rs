@@ -53,11 +53,11 @@ impl Protocol for Ftp {
     }
 
     async fn probe(&self, node: &mut NodeStream) -> Result<Load, Failure> {
-        watch::probe(node).await
+        watch::probe(&self.shared, node).await
     }
 
     async fn watch(&self, node: &mut NodeStream, report: Report) -> Failure {
-        watch::watch(node, &report).await
+        watch::watch(&self.shared, node, &report).await
     }
 }
 

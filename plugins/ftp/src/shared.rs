@@ -1,7 +1,7 @@
 //! What all sessions of an instance share.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use director_sdk::NodeId;
 use zeroize::Zeroizing;
@@ -17,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) password: Option<Zeroizing<Vec<u8>>>,
     /// What each node offers, as far as it was asked.
     features: Mutex<BTreeMap<NodeId, Arc<Features>>>,
+    /// Nodes that have said 421 to a session since they last greeted a probe.
+    goodbyes: Mutex<BTreeSet<NodeId>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -32,6 +34,7 @@ impl Shared {
             options,
             password,
             features: Mutex::default(),
+            goodbyes: Mutex::default(),
         }
     }
 
@@ -52,8 +55,27 @@ impl Shared {
         self.with_features(|known| feat::offered(known.values().map(Arc::as_ref), tls))
     }
 
-    fn with_features<R>(&self, with: impl FnOnce(&mut BTreeMap<NodeId, Arc<Features>>) -> R) -> R {
-        // A map of whole values stays one, whoever panics.
-        with(&mut self.features.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Notes that a node has said 421 to a session.
+    pub(crate) fn said_goodbye(&self, node: NodeId) {
+        lock(&self.goodbyes).insert(node);
     }
+
+    /// Whether a node has said 421 to a session since it last greeted a probe.
+    pub(crate) fn has_said_goodbye(&self, node: NodeId) -> bool {
+        lock(&self.goodbyes).contains(&node)
+    }
+
+    /// Notes that a node has greeted a probe.
+    pub(crate) fn greeted(&self, node: NodeId) {
+        lock(&self.goodbyes).remove(&node);
+    }
+
+    fn with_features<R>(&self, with: impl FnOnce(&mut BTreeMap<NodeId, Arc<Features>>) -> R) -> R {
+        with(&mut lock(&self.features))
+    }
+}
+
+/// What is in there is whole at any time, whoever has panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

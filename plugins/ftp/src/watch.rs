@@ -7,33 +7,47 @@ use std::time::Duration;
 use director_sdk::{Failure, Kind, Load, NodeStream, Report};
 use futures_util::future::{Either, select};
 
+use crate::control::feat::Features;
+use crate::control::link::NOT_AVAILABLE;
 use crate::control::reply::{Degree, Replies, Reply};
+use crate::shared::Shared;
 
 /// How often a watched node is asked something, so that it does not end the connection for sleep.
 const PAUSE: Duration = Duration::from_secs(20);
 
 /// Reads the greeting of a node, and takes leave.
-pub(crate) async fn probe(node: &mut NodeStream) -> Result<Load, Failure> {
+///
+/// # Errors
+///
+/// [`Kind::Leaving`] when it is a 421 and sessions were told so as well, [`Kind::Busy`] for another no,
+/// [`Kind::Garbled`] for what is no greeting.
+pub(crate) async fn probe(shared: &Shared, node: &mut NodeStream) -> Result<Load, Failure> {
     let mut replies = Replies::default();
-    greeted(node, &mut replies).await?;
+    greeted(shared, node, &mut replies).await?;
     node.write_all(b"QUIT\r\n").await?;
     node.close().await?;
     Ok(Load::UNKNOWN)
 }
 
 /// Waits beside a node for the end of its connection, which is the sign of its death.
-pub(crate) async fn watch(node: &mut NodeStream, report: &Report) -> Failure {
-    match watching(node, report).await {
+pub(crate) async fn watch(shared: &Shared, node: &mut NodeStream, report: &Report) -> Failure {
+    match watching(shared, node, report).await {
         Err(failure) => failure,
     }
 }
 
 async fn watching(
+    shared: &Shared,
     node: &mut NodeStream,
     report: &Report,
 ) -> Result<std::convert::Infallible, Failure> {
     let mut replies = Replies::default();
-    greeted(node, &mut replies).await?;
+    greeted(shared, node, &mut replies).await?;
+    node.write_all(b"FEAT\r\n").await?;
+    let offers = next(node, &mut replies).await?;
+    if offers.is_complete() {
+        shared.learn(node.node(), Features::of(&offers));
+    }
     report.load(Load::UNKNOWN);
     loop {
         node.due(false);
@@ -52,7 +66,7 @@ async fn watching(
         node.write_all(b"NOOP\r\n").await?;
         // 200, or a 530 of those who want a login first: either is an answer.
         let answer = next(node, &mut replies).await?;
-        if answer.code == 421 {
+        if answer.code == NOT_AVAILABLE {
             return Err(ended(&answer));
         }
         report.load(Load::UNKNOWN);
@@ -67,17 +81,29 @@ fn ended(said: &Reply) -> Failure {
 ///
 /// # Errors
 ///
-/// [`Kind::Busy`] when it is a no, [`Kind::Garbled`] when it is no greeting.
-async fn greeted(node: &mut NodeStream, replies: &mut Replies) -> Result<(), Failure> {
+/// As [`probe`].
+async fn greeted(
+    shared: &Shared,
+    node: &mut NodeStream,
+    replies: &mut Replies,
+) -> Result<(), Failure> {
     loop {
         let reply = next(node, replies).await?;
         let detail = format!("the greeting is {reply}");
         match reply.degree() {
             Degree::Preliminary => {}
-            Degree::Complete => return Ok(()),
+            Degree::Complete => {
+                shared.greeted(node.node());
+                return Ok(());
+            }
             Degree::Intermediate => return Err(Failure::new(Kind::Garbled, detail)),
             Degree::Transient | Degree::Permanent => {
-                return Err(Failure::new(Kind::Busy, detail).with_code(reply.code.into()));
+                // A 421 to a session alone is said to the sleepy, and in a greeting alone to the many.
+                let kind = match reply.code {
+                    NOT_AVAILABLE if shared.has_said_goodbye(node.node()) => Kind::Leaving,
+                    _ => Kind::Busy,
+                };
+                return Err(Failure::new(kind, detail).with_code(reply.code.into()));
             }
         }
     }

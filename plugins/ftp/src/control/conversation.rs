@@ -5,6 +5,7 @@
 //! else waits its turn.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
@@ -18,6 +19,7 @@ use super::line::{BadLine, Command, Heard};
 use super::login::{Account, Learn, LogIn, NOT_LOGGED_IN};
 use super::replier::{ControlLine, Replier};
 use super::reply::Reply;
+use super::state::Prot;
 use super::walk::Walk;
 use crate::data::ClientEnd;
 use crate::options::Tls;
@@ -28,6 +30,10 @@ use crate::verbs::{self, Argument};
 const MOST_WAITING: usize = 64;
 /// How long a transfer may take to end by itself after its client has left.
 const LEAVE: Duration = Duration::from_secs(5);
+/// How long a client's handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// Commands that move data over a connection of their own.
+const MOVE_DATA: [&str; 7] = ["APPE", "LIST", "MLSD", "NLST", "RETR", "STOR", "STOU"];
 
 /// The dialogue with one client.
 #[derive(Debug)]
@@ -123,6 +129,10 @@ pub(crate) async fn converse(
         waiting: VecDeque::new(),
         over: false,
     };
+    if talk.is_secure() {
+        // TLS came first, and so did what PBSZ and PROT would say.
+        (talk.chain.state.pbsz, talk.chain.state.prot) = (true, Prot::Private);
+    }
     talk.say(Reply::new(220, &shared.options.banner)).await?;
     while let Some(heard) = talk.next().await? {
         talk.perform(heard).await?;
@@ -181,6 +191,10 @@ impl Conversation {
                     "Please login with USER and PASS.",
                 ))
                 .await;
+        }
+        if self.must_protect_data() && MOVE_DATA.contains(&verb.name()) {
+            // RFC 4217 section 10: the connection cannot be opened with this PROT.
+            return self.say(Reply::new(521, "PROT P first.")).await;
         }
         let Command { argument, .. } = command;
         // `VERB ` is `VERB`: clients send it when a name is empty.
@@ -249,6 +263,33 @@ impl Conversation {
         self.director.direct(&mut self.chain, &mut Learn).await
     }
 
+    /// Says `go`, and upgrades the client's control connection. Whoever had logged in has to again, and what
+    /// was heard before is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The client is gone, or its handshake failed.
+    pub(crate) async fn start_tls(&mut self, go: &Reply) -> Result<(), Failure> {
+        self.waiting.clear();
+        let upgraded = self.client.start_tls(go);
+        if let Err(error) = self
+            .director
+            .timeout(HANDSHAKE, upgraded)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        {
+            let trouble = self.client.with(|stream| stream.trouble()).ok().flatten();
+            let detail = trouble.unwrap_or_else(|| error.to_string());
+            return Err(Failure::new(Kind::ClientGone, format!("AUTH TLS: {detail}")).by_client());
+        }
+        if self.chain.state.login.credentials().is_some() {
+            let host = self.chain.state.host.take();
+            self.start_over(host);
+        }
+        self.chain.state.pbsz = false;
+        Ok(())
+    }
+
     /// Whether the control connection is protected.
     pub(crate) fn is_secure(&self) -> bool {
         self.client
@@ -269,6 +310,14 @@ impl Conversation {
         match self.shared.options.tls {
             Tls::Off | Tls::Offered => false,
             Tls::Required => !self.is_secure(),
+        }
+    }
+
+    fn must_protect_data(&self) -> bool {
+        let clear = self.chain.state.prot == Prot::Clear;
+        match self.shared.options.tls {
+            Tls::Off | Tls::Offered => false,
+            Tls::Required => clear,
         }
     }
 
@@ -306,9 +355,10 @@ impl Conversation {
         if let Some(last) = last {
             return Ok(last);
         }
-        Ok(match exception.kind {
-            Kind::Unknown => Reply::new(451, "The server was lost; it is not known what it did."),
-            _ => Reply::new(451, "No server can do this now."),
+        let unknown = exception.kind == Kind::Unknown;
+        Ok(match unknown {
+            true => Reply::new(451, "The server was lost; it is not known what it did."),
+            false => Reply::new(451, "No server can do this now."),
         })
     }
 

@@ -7,25 +7,16 @@ use zeroize::Zeroizing;
 use super::link::Link;
 use super::login::Account;
 use super::reply::Reply;
-use super::state::{Structure, Type};
+use super::state::Type;
 
 /// One command, sent to whichever node is well.
 pub(crate) struct Exchange {
     line: Zeroizing<Vec<u8>>,
     class: Class,
-    /// What the session is in when a node says yes.
-    sets: Option<Setting>,
+    /// The type that the session has when a node says yes.
+    sets: Option<Type>,
     /// The last reply of a node: what the client is told when no node has a better one.
     last: Option<Reply>,
-}
-
-/// What a node is told when it matters, and so need not be told before the command that sets it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Setting {
-    /// TYPE.
-    Type(Type),
-    /// STRU.
-    Structure(Structure),
 }
 
 /// What becomes of a command whose node was lost after it was sent.
@@ -77,11 +68,11 @@ impl Exchange {
         Self::new(verb, argument, Class::Safe)
     }
 
-    /// One that sets something of the session, at the node and for those to come.
-    pub(crate) fn setting(verb: &str, argument: &[u8], sets: Setting) -> Self {
+    /// One that sets the type of the session, at the node and for those to come.
+    pub(crate) fn setting_type(argument: &[u8], kind: Type) -> Self {
         Self {
-            sets: Some(sets),
-            ..Self::safe(verb, Some(argument))
+            sets: Some(kind),
+            ..Self::safe("TYPE", Some(argument))
         }
     }
 
@@ -149,16 +140,9 @@ impl Request<Account> for Exchange {
 
 impl Exchange {
     fn set(&self, account: &mut Account, link: &mut Link) {
-        match self.sets {
-            None => {}
-            Some(Setting::Type(kind)) => {
-                account.state.kind = kind;
-                link.applied.kind = kind;
-            }
-            Some(Setting::Structure(structure)) => {
-                account.state.structure = structure;
-                link.applied.structure = structure;
-            }
+        if let Some(kind) = self.sets {
+            account.state.kind = kind;
+            link.applied.kind = kind;
         }
     }
 

@@ -98,6 +98,11 @@ impl Lines {
         (bytes.len(), None)
     }
 
+    /// Forgets a line that has begun.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new(self.limit);
+    }
+
     /// Whether a line has begun and not ended.
     #[cfg(test)]
     fn is_in_a_line(&self) -> bool {

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::feat::Features;
 use super::line::escape;
 use super::reply::{Degree, Replies, Reply};
-use super::state::{Prot, State, Structure, Type};
+use super::state::{Prot, State, Type};
+use crate::shared::Shared;
 
 /// 421: the service is not available, the control connection is closed. RFC 959 section 5.4 has it as
 /// a reply to any command.
@@ -28,7 +29,10 @@ pub(crate) struct Link {
     pub(crate) lacks_epsv: bool,
     /// The commands for digests that the node's FEAT has; `None` before it was asked.
     pub(crate) digests: Option<Vec<&'static str>>,
+    /// The node has greeted: a 421 is not for the many any more.
+    pub(crate) greeted: bool,
     replies: Replies,
+    shared: Arc<Shared>,
 }
 
 /// What a node has been told. A node that was told nothing has the RFC's defaults.
@@ -36,22 +40,22 @@ pub(crate) struct Link {
 pub(crate) struct Applied {
     /// TYPE.
     pub(crate) kind: Type,
-    /// STRU.
-    pub(crate) structure: Structure,
     /// PROT.
     pub(crate) prot: Prot,
 }
 
 impl Link {
     /// A link on a fresh stream, of which nothing was read.
-    pub(crate) fn new(control: NodeStream) -> Self {
+    pub(crate) fn new(control: NodeStream, shared: Arc<Shared>) -> Self {
         Self {
             control,
             applied: Applied::default(),
             features: Arc::default(),
             lacks_epsv: false,
             digests: None,
+            greeted: false,
             replies: Replies::default(),
+            shared,
         }
     }
 
@@ -75,6 +79,9 @@ impl Link {
                 .map_err(|broken| Failure::new(Kind::Garbled, format!("the node said {broken}")))?;
             self.control.consume(n);
             if let Some(reply) = reply {
+                if reply.code == NOT_AVAILABLE && self.greeted {
+                    self.shared.said_goodbye(self.control.node());
+                }
                 return Ok(reply);
             }
         }
@@ -160,7 +167,7 @@ impl Link {
             .with_code(NOT_AVAILABLE.into())
     }
 
-    /// Tells the node what it has not been told of the type and the structure.
+    /// Tells the node what it has not been told of the type.
     ///
     /// # Errors
     ///
@@ -170,11 +177,6 @@ impl Link {
             self.must(&format!("TYPE {}", state.kind.argument()))
                 .await?;
             self.applied.kind = state.kind;
-        }
-        if self.applied.structure != state.structure {
-            self.must(&format!("STRU {}", state.structure.argument()))
-                .await?;
-            self.applied.structure = state.structure;
         }
         Ok(())
     }

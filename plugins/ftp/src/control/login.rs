@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use super::feat::Features;
 use super::link::{Link, NOT_AVAILABLE};
 use super::reply::{Degree, Reply};
-use super::state::{Credentials, State};
+use super::state::{Credentials, Prot, State};
+use crate::options::NodeTls;
 use crate::shared::Shared;
 
 /// 530: not logged in. RFC 959 section 5.4.
@@ -33,15 +34,16 @@ pub(crate) struct Account {
 impl Session for Account {
     type Link = Link;
 
-    /// In this order: the greeting, HOST, USER, PASS, ACCT, CLNT, OPTS, LANG, CWD. Type, structure and mode
+    /// In this order: the greeting, AUTH TLS, PBSZ, PROT, HOST, USER, PASS, ACCT, CLNT, OPTS, LANG, CWD. Type, structure and mode
     /// follow when they matter ([`Link::bring`]).
     async fn establish(&mut self, node: NodeStream, _: &Director) -> Result<Link, Failure> {
         if self.denied.contains(&node.node()) {
             let detail = "this node denied the login before";
             return Err(Failure::new(Kind::Diverged, detail).with_code(NOT_LOGGED_IN.into()));
         }
-        let mut link = Link::new(node);
+        let mut link = Link::new(node, Arc::clone(&self.shared));
         greeting(&mut link).await?;
+        self.protect(&mut link).await?;
         if let Some(host) = &self.state.host {
             told(&mut link, "HOST", host).await?;
         }
@@ -83,6 +85,40 @@ impl Account {
             shared,
             denied: Vec::new(),
         }
+    }
+
+    /// Upgrades the link to TLS where the service's options say so, and has the node protect its data
+    /// connections (RFC 4217). Independent of what the client has.
+    async fn protect(&self, link: &mut Link) -> Result<(), Failure> {
+        let refused = |what: &str, reply: &Reply| {
+            let detail = format!("{what} is refused by the node: {reply}");
+            Failure::new(Kind::Unreachable, detail).with_code(reply.code.into())
+        };
+        let wanted = match self.shared.options.node_tls {
+            NodeTls::None => false,
+            NodeTls::Explicit => link.control.tls().is_none(),
+        };
+        if wanted {
+            let reply = link.command(b"AUTH TLS").await?;
+            if reply.code != 234 {
+                return Err(refused("AUTH TLS", &reply));
+            }
+            if let Err(error) = link.control.start_tls(None).await {
+                let trouble = link.control.trouble().unwrap_or_else(|| error.to_string());
+                let detail = format!("TLS with the node: {trouble}");
+                return Err(Failure::new(Kind::Unreachable, detail));
+            }
+        }
+        if link.control.tls().is_some() {
+            for command in ["PBSZ 0", "PROT P"] {
+                let reply = link.command(command.as_bytes()).await?;
+                if !reply.is_complete() {
+                    return Err(refused(command, &reply));
+                }
+            }
+            link.applied.prot = Prot::Private;
+        }
+        Ok(())
     }
 
     /// What the node offers; asked once, of one link.
@@ -144,7 +180,10 @@ pub(crate) async fn greeting(link: &mut Link) -> Result<Reply, Failure> {
         let detail = || format!("the greeting is {reply}");
         match reply.degree() {
             Degree::Preliminary => {}
-            Degree::Complete => return Ok(reply),
+            Degree::Complete => {
+                link.greeted = true;
+                return Ok(reply);
+            }
             Degree::Intermediate => return Err(Failure::new(Kind::Garbled, detail())),
             Degree::Transient | Degree::Permanent => {
                 return Err(Failure::new(Kind::Busy, detail()).with_code(NOT_AVAILABLE.into()));

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use director_sdk::ClientStream;
+use director_sdk::{ClientStream, ClientTls};
 use futures_io::{AsyncRead, AsyncWrite};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -16,6 +16,8 @@ use super::reply::Reply;
 
 /// Bytes read at once. Commands are short, and a session at rest holds none of them.
 const PIECE: usize = 512;
+/// Most bytes in clear that are passed over before a handshake.
+const MOST_FORGOTTEN: usize = 64 * 1024;
 
 /// The client's control stream. Clones are the same stream; only the session's own task uses them.
 #[derive(Clone)]
@@ -91,6 +93,27 @@ impl ControlLine {
         std::future::poll_fn(|cx| self.ends(|ends| ends.poll_next(cx))).await
     }
 
+    /// Forgets what the client has sent, says `go`, and upgrades the line to TLS. What was sent in clear
+    /// behind the command that asked for it may be anybody's (RFC 4217 section 15.1).
+    ///
+    /// # Errors
+    ///
+    /// The stream broke, or its handshake failed; it is of no use then.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: the line is gone.
+    pub(crate) async fn start_tls(&self, go: &Reply) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.ends(|ends| ends.poll_forget(cx))).await?;
+        self.replier().say(go).await?;
+        self.flush().await?;
+        let taken = self.ends(|ends| ends.stream.take());
+        let mut stream = taken.ok_or(io::ErrorKind::NotConnected)?;
+        let done = stream.start_tls(ClientTls::default()).await;
+        self.ends(|ends| ends.stream = Some(stream));
+        done.map(drop)
+    }
+
     /// Waits until the client's socket has taken everything said.
     ///
     /// # Errors
@@ -160,6 +183,21 @@ impl Ends {
                 return Poll::Ready(Ok(None));
             }
         }
+    }
+
+    /// Takes what is there to be read, and keeps none of it.
+    fn poll_forget(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.read = Zeroizing::default();
+        self.lines.forget();
+        let mut left = MOST_FORGOTTEN;
+        let mut piece = [0; PIECE];
+        while let Poll::Ready(n) = Pin::new(self.stream()?).poll_read(cx, &mut piece)? {
+            left = left.saturating_sub(n);
+            if n == 0 || left == 0 {
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Hands what was said to the stream.

@@ -20,10 +20,9 @@ pub(crate) struct State {
     pub(crate) prot: Prot,
     /// What protects the client's control connection, by RFC 4217.
     pub(crate) pbsz: bool,
-    /// TYPE.
+    /// TYPE. STRU and MODE are not here: nothing but files and streams can be gone on with elsewhere, and
+    /// what is not the default is refused.
     pub(crate) kind: Type,
-    /// STRU. MODE is not here: only the stream mode can be taken up elsewhere, and the others are refused.
-    pub(crate) structure: Structure,
     /// The working directory, absolute; `None`: where the login left it.
     pub(crate) cwd: Option<Vec<u8>>,
     /// SITE UMASK, in octal as it was given.
@@ -159,26 +158,6 @@ impl Type {
             Self::Ascii => "A",
             Self::Image => "I",
             Self::Local8 => "L 8",
-        }
-    }
-}
-
-/// STRU, RFC 959 section 3.1.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Structure {
-    /// `F`.
-    #[default]
-    File,
-    /// `R`.
-    Record,
-}
-
-impl Structure {
-    /// As it is said to a node.
-    pub(crate) fn argument(self) -> &'static str {
-        match self {
-            Self::File => "F",
-            Self::Record => "R",
         }
     }
 }

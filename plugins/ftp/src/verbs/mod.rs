@@ -7,6 +7,7 @@ use crate::control::conversation::Conversation;
 
 mod abor;
 mod acct;
+mod auth;
 mod cdup;
 mod clnt;
 mod cwd;
@@ -77,6 +78,7 @@ static VERBS: &[&dyn Verb] = &[
     &abor::Abor,
     &acct::Acct,
     &refused::Refused("ADAT", 503, "AUTH TLS has no ADAT."),
+    &auth::Auth,
     &refused::Refused("CCC", 534, "The control connection stays protected."),
     &cdup::Cdup("CDUP"),
     &clnt::Clnt,

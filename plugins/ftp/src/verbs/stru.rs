@@ -5,9 +5,8 @@ use director_sdk::Failure;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
-use crate::control::exchange::{Exchange, Setting};
+use crate::control::exchange::Exchange;
 use crate::control::reply::Reply;
-use crate::control::state::Structure;
 
 /// STRU: only files, for nothing else can be gone on with at an offset.
 pub(crate) struct Stru;
@@ -25,9 +24,9 @@ impl Verb for Stru {
     async fn run(&self, talk: &mut Conversation, argument: &[u8]) -> Result<(), Failure> {
         match argument {
             b"F" | b"f" => {
-                let sets = Setting::Structure(Structure::File);
-                let exchange = Exchange::setting("STRU", argument, sets);
-                let reply = talk.exchange(exchange).await?;
+                let reply = talk
+                    .exchange(Exchange::safe("STRU", Some(argument)))
+                    .await?;
                 talk.say(reply).await
             }
             b"R" | b"r" | b"P" | b"p" => talk.say(Reply::new(504, "Only STRU F.")).await,

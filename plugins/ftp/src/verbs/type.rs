@@ -5,7 +5,7 @@ use director_sdk::Failure;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
-use crate::control::exchange::{Exchange, Setting};
+use crate::control::exchange::Exchange;
 use crate::control::reply::Reply;
 use crate::control::state;
 
@@ -37,7 +37,7 @@ impl Verb for Type {
             }
             _ => return talk.say(Reply::new(501, "No such type.")).await,
         };
-        let exchange = Exchange::setting("TYPE", argument, Setting::Type(kind));
+        let exchange = Exchange::setting_type(argument, kind);
         let reply = talk.exchange(exchange).await?;
         talk.say(reply).await
     }
