@@ -6,6 +6,7 @@ use std::time::Duration;
 use director_abi::Action;
 use director_recovery::{Event, Exception, Failed, Kind, NodeId, Order};
 
+use super::net::Way;
 use super::recover::{CLEANUP, CONNECT, Cutting, Link, Open, Said, SaidFailure, Stage, Todo};
 use super::state::{Owner, State};
 
@@ -181,9 +182,14 @@ impl State {
 
     /// How long the step lasted, when its node owes nothing now.
     fn stood(&self, open: &Open) -> Duration {
-        match self.streams.get(&open.stream) {
-            Some(stream) if !stream.due => self.now.saturating_sub(open.begun),
-            Some(_) | None => Duration::ZERO,
+        let mut streams = self
+            .bundle(open.stream)
+            .filter_map(|number| self.streams.get(&number))
+            .peekable();
+        if streams.peek().is_some() && streams.all(|stream| !stream.due) {
+            self.now.saturating_sub(open.begun)
+        } else {
+            Duration::ZERO
         }
     }
 
@@ -193,9 +199,9 @@ impl State {
     }
 
     fn client_broke(&self, open: &Open) -> bool {
-        self.client_stream(open)
-            .and_then(|stream| self.streams.get(&stream))
-            .is_some_and(|stream| self.connections[stream.connection].pipes[0].is_broken())
+        let task = self.chains.get(&open.chain).map_or(0, |chain| chain.task);
+        self.client_connections(task)
+            .any(|connection| connection.pipes[Way::Out.index()].is_broken())
     }
 
     fn is_whole(&self, stream: u64) -> bool {
@@ -218,10 +224,11 @@ impl State {
         accepted.saturating_sub(open.answered_before)
     }
 
-    fn accepted(&self, stream: u64) -> u64 {
+    /// What all streams of a bundle have accepted.
+    fn accepted(&self, first: u64) -> u64 {
         self.streams
-            .get(&stream)
-            .map_or(0, |stream| stream.accepted)
+            .get(&first)
+            .map_or(0, |stream| stream.bundle_accepted)
     }
 
     fn unreachable(&mut self, node: NodeId, detail: &str) -> Event {
@@ -240,7 +247,7 @@ impl State {
             Order::Pick { avoid, only } => Done::Event(self.pick(&avoid, only)),
             Order::Connect(node) => self.reach(open, node),
             Order::Establish(node) => {
-                let connection = self.connect(Some(node));
+                let connection = self.connect(node);
                 let stream = self.stream(Owner::Link, connection);
                 Done::Todo(self.begin_step(open, Action::ESTABLISH, Some(node), stream))
             }
@@ -366,11 +373,7 @@ impl State {
         open.begun = self.now;
         open.sent_before = self.accepted(stream);
         open.answered_before = self.accepted(self.client_stream(open).unwrap_or(0));
-        if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.due = true;
-            stream.waiting = None;
-            stream.blocked = None;
-        }
+        self.touch(stream);
         self.todo(open, action, node, stream)
     }
 

@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 
 use director_abi as abi;
 
-use super::net::{EIO, EPIPE, Way};
+use super::net::{Connection, EIO, EPIPE, Way};
 use super::state::{Owner, Relay, State, Stream, number};
 
 impl State {
@@ -21,6 +21,8 @@ impl State {
             taken: 0,
             received: 0,
             accepted: 0,
+            bundle_accepted: 0,
+            moved_at: self.now,
             cut: false,
             due: true,
             waiting: None,
@@ -39,15 +41,21 @@ impl State {
             return Err(abi::CODE_CUT);
         }
         let connection = stream.connection;
-        if self.connections[connection].node.is_some() {
-            self.node_calls += 1;
-            if self.fail_at_call == Some(self.node_calls) {
-                self.struck = Some(self.answered_so_far());
-                self.connections[connection].reset();
-                return Err(EIO);
-            }
+        if self.connections[connection].node.is_some() && self.fails_now() {
+            self.connections[connection].reset();
+            return Err(EIO);
         }
         self.streams.get_mut(&number).ok_or(abi::CODE_GONE)
+    }
+
+    /// Counts an operation on a node's stream; whether it is the one that fails.
+    pub(super) fn fails_now(&mut self) -> bool {
+        self.node_calls += 1;
+        let fails = self.fail_at_call == Some(self.node_calls);
+        if fails {
+            self.struck = Some(self.answered_so_far());
+        }
+        fails
     }
 
     /// What there is to say of a stream.
@@ -84,9 +92,13 @@ impl State {
                     return Poll::Pending;
                 }
                 Poll::Ready(Err(code)) => return Poll::Ready(Err(code)),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(0)) => {}
+                Poll::Ready(Ok(_)) => self.note_life(number, 0),
             }
         }
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return Poll::Ready(Err(abi::CODE_GONE));
+        };
         stream.waiting = None;
         match self.streams.get(&number) {
             Some(stream) => Poll::Ready(Ok(&stream.lent[stream.taken..])),
@@ -124,9 +136,27 @@ impl State {
                 Poll::Ready(Ok(n)) => {
                     stream.blocked = None;
                     stream.accepted += n as u64;
+                    self.note_life(number, n as u64);
                 }
                 Poll::Ready(Err(_)) => stream.blocked = None,
             }
+        }
+        wrote
+    }
+
+    /// Writes with the last byte urgent, when all are taken.
+    pub(super) fn send_urgent(
+        &mut self,
+        number: u64,
+        bytes: &[u8],
+        waker: &Waker,
+    ) -> Poll<Result<usize, i32>> {
+        let wrote = self.send(number, &[bytes], waker);
+        if let (Poll::Ready(Ok(n)), Some(stream)) = (wrote, self.streams.get(&number))
+            && n == bytes.len()
+        {
+            let connection = stream.connection;
+            self.connections[connection].pipe(Way::Out).mark_urgent();
         }
         wrote
     }
@@ -150,6 +180,7 @@ impl State {
     }
 
     pub(super) fn give_up(&mut self, number: u64) {
+        self.orphans.remove(&number);
         if let Some(stream) = self.streams.remove(&number) {
             let connection = &mut self.connections[stream.connection];
             if stream.closed {
@@ -157,11 +188,21 @@ impl State {
             } else {
                 connection.reset();
             }
+            if !matches!(stream.owner, Owner::Beside(_)) {
+                self.end_beside(number);
+            }
         }
     }
 
-    /// Makes every operation on a stream fail from now on.
-    pub(super) fn cut_stream(&mut self, number: u64) {
+    /// Makes every operation on a stream fail from now on, and on whatever is beside it.
+    pub(super) fn cut_stream(&mut self, first: u64) {
+        for number in self.bundle(first).collect::<Vec<_>>() {
+            self.cut_one(number);
+        }
+        self.cut_beside(first);
+    }
+
+    fn cut_one(&mut self, number: u64) {
         if let Some(stream) = self.streams.get_mut(&number) {
             stream.cut = true;
             for waker in [stream.reader.take(), stream.writer.take()]
@@ -173,14 +214,20 @@ impl State {
         }
     }
 
-    /// Whether a client's stream is what a task waits for.
+    /// Whether one of a client's streams is what a task waits for.
     pub(super) fn waits_for_client(&self, task: u64) -> bool {
+        self.client_connections(task)
+            .any(|connection| connection.pipes[Way::Out.index()].is_awaited())
+    }
+
+    /// The connections of a task's client.
+    pub(super) fn client_connections(&self, task: u64) -> impl Iterator<Item = &Connection> {
         let client = self.tasks.get(&task).and_then(|task| task.client);
         client
-            .and_then(|number| self.streams.get(&number))
-            .is_some_and(|stream| {
-                self.connections[stream.connection].pipes[Way::Out.index()].is_awaited()
-            })
+            .into_iter()
+            .flat_map(|first| self.bundle(first))
+            .filter_map(|number| self.streams.get(&number))
+            .map(|stream| &self.connections[stream.connection])
     }
 
     // --- relays ---

@@ -78,7 +78,9 @@ mod abi;
 mod cuts;
 mod engine;
 mod exec;
+mod far;
 mod flows;
+mod further;
 mod net;
 mod recover;
 mod run;
@@ -92,6 +94,7 @@ mod in_c;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -101,79 +104,20 @@ use std::time::Duration;
 pub use director_recovery::Limits;
 
 pub use cuts::{Swept, every_call, every_cut, every_poll, some_cuts};
+pub use far::WireListener;
 pub use net::{Cut, Way};
+pub use see::{Counts, Ended, Leftover, What};
 pub use wire::Wire;
 
 use self::abi::{Foreign, Plugin};
 use self::exec::{TaskId, Turn};
 use self::recover::Node;
 use self::state::{Owner, State};
-use crate::failure::Kind;
 use crate::protocol::{ConfigMistake, Protocol};
 
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 /// What serves one connection of a node.
 type ServeNode = Rc<dyn Fn(Wire) -> Work>;
-
-/// Live objects of the host's; all zero at rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Sessions, probes, watches, the instance's own work.
-    pub tasks: usize,
-    /// Streams, those of pooled links apart.
-    pub streams: usize,
-    /// Timers.
-    pub timers: usize,
-    /// Relays.
-    pub relays: usize,
-    /// Chains.
-    pub chains: usize,
-    /// Requests.
-    pub tickets: usize,
-}
-
-/// What a task of the plugin's was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// A session of a client's.
-    Session,
-    /// A probe.
-    Probe,
-    /// A watch.
-    Watch,
-    /// The instance's own work.
-    Run,
-}
-
-/// How a task of the plugin's ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
-    /// What it was.
-    pub what: What,
-    /// Why it failed; `None` when all is well.
-    pub kind: Option<Kind>,
-    /// The protocol's own code; 0 for none.
-    pub code: u32,
-    /// The failure in words.
-    pub detail: String,
-    /// What a probe learnt.
-    pub load: f64,
-    /// It panicked; the log has message and place.
-    pub panicked: bool,
-}
-
-/// What [`World::finish`] found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Leftover {
-    /// Objects that are still there: none.
-    pub counts: Counts,
-    /// Objects that the plugin's own handles did not end, so that the host had to, with their task.
-    pub left_behind: usize,
-    /// Tasks that did not end by themselves within a minute of the stop.
-    pub cancelled: usize,
-    /// Destructors that panicked.
-    pub panics: usize,
-}
 
 /// A director in memory; see the [module](self).
 pub struct World {
@@ -328,9 +272,18 @@ impl World {
     ///
     /// When no plugin was started.
     pub fn connect(&self) -> Wire {
+        self.connect_from(net::HERE)
+    }
+
+    /// As [`connect`](Self::connect), from this IP address; otherwise clients are at 127.0.0.1.
+    ///
+    /// # Panics
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn connect_from(&self, ip: IpAddr) -> Wire {
         let (task, stream, session, peer, connection) = {
             let mut state = self.state.borrow_mut();
-            let connection = state.connect(None);
+            let connection = state.connect_client(ip);
             let task = state.begin_task();
             let stream = state.stream(Owner::Task(task), connection);
             if let Some(task) = state.tasks.get_mut(&task) {
@@ -372,7 +325,7 @@ impl World {
         let node = self.find(name);
         let mut state = self.state.borrow_mut();
         let task = state.begin_task();
-        let connection = state.connect(Some(node));
+        let connection = state.connect(node);
         let stream = state.stream(Owner::Task(task), connection);
         (task, stream, node)
     }
@@ -459,7 +412,7 @@ impl World {
         let state = self.state.borrow();
         Leftover {
             counts: state.counts(),
-            left_behind: state.left_behind,
+            left_behind: state.left_behind + state.orphans.len(),
             cancelled: self.cancelled(),
             panics: self.panics.get(),
         }

@@ -12,6 +12,14 @@ pub(super) const ECONNRESET: i32 = 104;
 pub(super) const EIO: i32 = 5;
 /// Nobody reads any more.
 pub(super) const EPIPE: i32 = 32;
+/// What was asked for makes no sense.
+pub(super) const EINVAL: i32 = 22;
+/// Every port is taken.
+pub(super) const EADDRINUSE: i32 = 98;
+/// Nobody answers.
+pub(super) const ETIMEDOUT: i32 = 110;
+/// Nobody listens.
+pub(super) const ECONNREFUSED: i32 = 111;
 
 /// What happens to a connection to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,6 +80,8 @@ pub(super) struct Pipe {
     broken: Option<i32>,
     stuck: bool,
     noise: Option<Chance>,
+    /// Where urgent bytes are, counted from the first byte.
+    pub(super) urgent: Vec<u64>,
     /// How many bytes may still pass before the fault.
     pub(super) fault_at: Option<u64>,
     reader: Option<Waker>,
@@ -89,6 +99,7 @@ impl Pipe {
             broken: None,
             stuck: false,
             noise: None,
+            urgent: Vec::new(),
             fault_at: None,
             reader: None,
             writer: None,
@@ -123,6 +134,11 @@ impl Pipe {
         self.passed += n as u64;
         wake(&mut self.reader);
         Poll::Ready(Ok(n))
+    }
+
+    /// The last byte that was written is urgent.
+    pub(super) fn mark_urgent(&mut self) {
+        self.urgent.extend(self.passed.checked_sub(1));
     }
 
     /// Moves bytes to the end of `into`; 0 at the end.

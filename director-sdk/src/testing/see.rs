@@ -2,7 +2,72 @@
 
 use std::time::Duration;
 
-use super::{Counts, Ended, World, abi, state};
+use super::{World, abi, state};
+use crate::failure::Kind;
+
+/// Live objects of the host's; all zero at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Sessions, probes, watches, the instance's own work.
+    pub tasks: usize,
+    /// Streams, those of pooled links apart.
+    pub streams: usize,
+    /// Timers.
+    pub timers: usize,
+    /// Relays.
+    pub relays: usize,
+    /// Chains.
+    pub chains: usize,
+    /// Requests.
+    pub tickets: usize,
+    /// Further connections under way.
+    pub connects: usize,
+    /// Listeners for further connections.
+    pub listeners: usize,
+}
+
+/// What a task of the plugin's was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// A session of a client's.
+    Session,
+    /// A probe.
+    Probe,
+    /// A watch.
+    Watch,
+    /// The instance's own work.
+    Run,
+}
+
+/// How a task of the plugin's ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// What it was.
+    pub what: What,
+    /// Why it failed; `None` when all is well.
+    pub kind: Option<Kind>,
+    /// The protocol's own code; 0 for none.
+    pub code: u32,
+    /// The failure in words.
+    pub detail: String,
+    /// What a probe learnt.
+    pub load: f64,
+    /// It panicked; the log has message and place.
+    pub panicked: bool,
+}
+
+/// What [`World::finish`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leftover {
+    /// Objects that are still there: none.
+    pub counts: Counts,
+    /// Objects that the plugin's own handles did not end, so that the host had to, with their task.
+    pub left_behind: usize,
+    /// Tasks that did not end by themselves within a minute of the stop.
+    pub cancelled: usize,
+    /// Destructors that panicked.
+    pub panics: usize,
+}
 
 impl World {
     /// The world's time.

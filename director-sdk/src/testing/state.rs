@@ -2,7 +2,8 @@
 //!
 //! What the real host does with sockets and a clock happens here in memory, in virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
@@ -13,6 +14,7 @@ use director_recovery::{Budget, Kind, Limits};
 
 use super::abi::LinkState;
 use super::exec::{Chance, Ready, TaskId};
+use super::further::{Connect, Ear, Listener};
 use super::net::{Connection, Cut, HERE, INSIDE, Pipe, SERVED, Way, node_ip};
 use super::recover::{Chain, Link, Node, Open};
 use super::{Counts, Ended};
@@ -61,6 +63,8 @@ pub(super) enum Owner {
     Task(u64),
     /// Of a link: it goes where the link goes.
     Link,
+    /// Of what the stream of this number belongs to, the first of its bundle.
+    Beside(u64),
 }
 
 pub(super) struct Stream {
@@ -71,6 +75,10 @@ pub(super) struct Stream {
     pub(super) taken: usize,
     pub(super) received: u64,
     pub(super) accepted: u64,
+    /// Of the first stream of a bundle: what all of its streams have accepted, and when a byte last
+    /// moved on any of them.
+    pub(super) bundle_accepted: u64,
+    pub(super) moved_at: Duration,
     pub(super) cut: bool,
     pub(super) due: bool,
     /// Since when the plugin waits for bytes.
@@ -112,6 +120,15 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<u64, Stream>,
     timers: BTreeMap<u64, Timer>,
     pub(super) relays: BTreeMap<u64, Relay>,
+    pub(super) connects: BTreeMap<u64, Connect>,
+    pub(super) listeners: BTreeMap<u64, Listener>,
+    /// Listeners of nodes and clients.
+    pub(super) ears: BTreeMap<u64, Ear>,
+    pub(super) next_port: u16,
+    /// What ended with the first stream of its bundle, and whose handle the plugin has not dropped.
+    pub(super) orphans: BTreeSet<u64>,
+    /// Connections of strangers, which were reset.
+    pub(super) strangers: u64,
     pub(super) chains: BTreeMap<u64, Chain>,
     pub(super) tickets: BTreeMap<u64, Open>,
     pub(super) pool: Vec<(u64, Link)>,
@@ -166,6 +183,12 @@ impl State {
             streams: BTreeMap::new(),
             timers: BTreeMap::new(),
             relays: BTreeMap::new(),
+            connects: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            ears: BTreeMap::new(),
+            next_port: FIRST_FREE,
+            orphans: BTreeSet::new(),
+            strangers: 0,
             chains: BTreeMap::new(),
             tickets: BTreeMap::new(),
             pool: Vec::new(),
@@ -197,35 +220,56 @@ impl State {
     pub(super) fn counts(&self) -> Counts {
         Counts {
             tasks: self.tasks.len(),
-            streams: self.streams.len() - self.pool.len(),
+            streams: self.streams.len() - self.pooled_streams(),
             timers: self.timers.len(),
             relays: self.relays.len(),
             chains: self.chains.len(),
             tickets: self.tickets.len(),
+            connects: self.connects.len(),
+            listeners: self.listeners.len(),
         }
+    }
+
+    fn pooled_streams(&self) -> usize {
+        let pooled = self.pool.iter().map(|(_, link)| link.stream);
+        pooled.map(|first| self.bundle(first).count()).sum()
     }
 
     // --- connections ---
 
-    /// A connection; `node` is told to serve it.
-    pub(super) fn connect(&mut self, node: Option<u32>) -> usize {
+    /// A connection to a node, which is told to serve it.
+    pub(super) fn connect(&mut self, node: u32) -> usize {
+        let near = SocketAddr::new(INSIDE, self.ephemeral());
+        let index = self.open(Some(node), near, (node_ip(node), SERVED).into());
+        self.arrivals.push((node, index));
+        index
+    }
+
+    /// A client's connection.
+    pub(super) fn connect_client(&mut self, ip: IpAddr) -> usize {
+        let far = SocketAddr::new(ip, self.ephemeral());
+        self.open(None, (HERE, SERVED).into(), far)
+    }
+
+    /// The port of whoever connects next.
+    pub(super) fn ephemeral(&self) -> u16 {
+        40_001 + (self.connections.len() % 20_000) as u16
+    }
+
+    /// A connection; `node` is where it leads, and when it is the one with the fault, that may happen
+    /// at once.
+    pub(super) fn open(&mut self, node: Option<u32>, near: SocketAddr, far: SocketAddr) -> usize {
         let pipe = || Pipe::new(self.room, self.piece);
         let index = self.connections.len();
-        let port = ephemeral(index);
-        let (near, far) = match node {
-            Some(node) => ((INSIDE, port), (node_ip(node), SERVED)),
-            None => ((HERE, SERVED), (HERE, port)),
-        };
         self.connections.push(Connection {
             node,
-            near: near.into(),
-            far: far.into(),
+            near,
+            far,
             pipes: [pipe(), pipe()],
             cut: None,
         });
-        if let Some(node) = node {
+        if node.is_some() {
             self.opened.push(index);
-            self.arrivals.push((node, index));
             let nth = self.opened.len() - 1;
             if let Some(fault) = self.fault.filter(|fault| fault.connection == nth) {
                 let connection = &mut self.connections[index];
@@ -345,6 +389,7 @@ impl State {
         let timers = self.timers.values().filter(|timer| timer.waker.is_some());
         timers
             .map(|timer| timer.until)
+            .chain(self.next_of_connects())
             .chain(self.next_of_tickets())
             .min()
     }
@@ -359,6 +404,7 @@ impl State {
                 waker.wake();
             }
         }
+        self.watch_connects();
         self.watch_tickets();
     }
 
@@ -430,12 +476,10 @@ impl State {
     }
 }
 
-/// The port of whoever connects, of the nth connection.
-pub(super) fn ephemeral(nth: usize) -> u16 {
-    40_001 + (nth % 20_000) as u16
-}
+/// The first port that is taken by whoever listens on any.
+const FIRST_FREE: u16 = 50_000;
 
-fn keys<T>(table: &BTreeMap<u64, T>, of: impl Fn(&T) -> bool) -> Vec<u64> {
+pub(super) fn keys<T>(table: &BTreeMap<u64, T>, of: impl Fn(&T) -> bool) -> Vec<u64> {
     table
         .iter()
         .filter(|(_, thing)| of(thing))

@@ -16,8 +16,8 @@ use super::state::State;
 /// The far end of a connection: a node's, or a client's. Dropping it closes it, as the end of a
 /// process does.
 pub struct Wire {
-    state: Rc<RefCell<State>>,
-    connection: usize,
+    pub(super) state: Rc<RefCell<State>>,
+    pub(super) connection: usize,
     closed: bool,
 }
 

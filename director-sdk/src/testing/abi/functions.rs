@@ -11,7 +11,7 @@ use director_abi::{
 use director_recovery::{Outcome, Resend};
 
 use super::wakers::{keep, keep_or_none};
-use super::{LinkState, with};
+use super::{LinkState, more, with};
 use crate::glue::layout::{adopt, give_back, lent, text};
 use crate::testing::recover::{Said, SaidFailure, Todo};
 use crate::testing::state::{State, metric_number};
@@ -51,14 +51,14 @@ pub(super) static API: HostApi = HostApi {
     poll_cut: Some(poll_cut),
     ticket_end: Some(ticket_end),
     report: Some(report),
-    connect: None,
-    connect_poll: None,
-    connect_end: None,
-    listen: None,
-    listener_info: None,
-    listener_poll_accept: None,
-    listener_end: None,
-    stream_poll_urgent: None,
+    connect: Some(more::connect),
+    connect_poll: Some(more::connect_poll),
+    connect_end: Some(more::connect_end),
+    listen: Some(more::listen),
+    listener_info: Some(more::listener_info),
+    listener_poll_accept: Some(more::listener_poll_accept),
+    listener_end: Some(more::listener_end),
+    stream_poll_urgent: Some(more::stream_poll_urgent),
     stream_poll_start_tls: None,
     stream_error: None,
     spool: None,
@@ -137,13 +137,13 @@ unsafe extern "C" fn metric_record(metric: u64, how: u32, value: f64) {
     with((), |state| state.record(metric, how, value));
 }
 
-const GONE: IoPoll = IoPoll {
+pub(super) const GONE: IoPoll = IoPoll {
     tag: abi::FAILED,
     code: abi::CODE_GONE,
     n: 0,
 };
 
-fn io(poll: Poll<Result<usize, i32>>) -> IoPoll {
+pub(super) fn io(poll: Poll<Result<usize, i32>>) -> IoPoll {
     let (tag, code, n) = match poll {
         Poll::Pending => (abi::PENDING, 0, 0),
         Poll::Ready(Ok(n)) => (abi::READY, 0, n),

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod functions;
+mod more;
 mod plugin;
 mod wakers;
 

@@ -1,0 +1,113 @@
+//! The functions of ABI 1.1, in memory.
+
+use std::task::Poll;
+
+use director_abi as abi;
+use director_abi::{Bytes, ConnectSpec, IoPoll, ListenSpec, ListenerInfo};
+
+use super::functions::{GONE, io};
+use super::wakers::keep_or_none;
+use super::with;
+use crate::glue::layout::{adopt, give_back, lent};
+use crate::testing::flows::address;
+
+/// An answer that is a number, which is written when there is one.
+///
+/// # Safety
+///
+/// `into` is null, or may be written.
+unsafe fn number(answer: Poll<Result<u64, i32>>, into: *mut u64) -> IoPoll {
+    io(answer.map_ok(|number| {
+        if !into.is_null() {
+            // SAFETY: not null, and the plugin's to be written.
+            unsafe { into.write(number) };
+        }
+        0
+    }))
+}
+
+pub(super) unsafe extern "C" fn connect(task: u64, spec: *const ConnectSpec) -> u64 {
+    // SAFETY: the plugin lends a struct with its size in front, or null.
+    match unsafe { adopt(spec) } {
+        None => 0,
+        Some(spec) => with(0, |state| state.begin_connect(task, spec.of, spec.port)),
+    }
+}
+
+pub(super) unsafe extern "C" fn connect_poll(
+    connect: u64,
+    waker: *const abi::Waker,
+    stream: *mut u64,
+) -> IoPoll {
+    // SAFETY: the plugin lends the waker for the call.
+    let waker = unsafe { keep_or_none(waker) };
+    with(GONE, |state| {
+        let answer = state.poll_connect(connect, &waker);
+        // SAFETY: the plugin lends the place for the call.
+        unsafe { number(answer, stream) }
+    })
+}
+
+pub(super) unsafe extern "C" fn connect_end(connect: u64) {
+    with((), |state| state.end_connect(connect));
+}
+
+pub(super) unsafe extern "C" fn listen(
+    task: u64,
+    spec: *const ListenSpec,
+    listener: *mut u64,
+) -> IoPoll {
+    // SAFETY: the plugin lends a struct with its size in front, or null.
+    let Some(spec) = (unsafe { adopt(spec) }) else {
+        return GONE;
+    };
+    let anyone = spec.flags & ListenSpec::ANYONE != 0;
+    with(GONE, |state| {
+        let answer = state.listen(task, spec.of, (spec.first, spec.last), anyone);
+        // SAFETY: the plugin lends the place for the call.
+        unsafe { number(Poll::Ready(answer), listener) }
+    })
+}
+
+pub(super) unsafe extern "C" fn listener_info(listener: u64, info: *mut ListenerInfo) -> u32 {
+    with(abi::FAILED, |state| {
+        let Some(listener) = state.listeners.get(&listener) else {
+            return abi::FAILED;
+        };
+        let told = ListenerInfo {
+            size: size_of::<ListenerInfo>(),
+            local: address(listener.local),
+        };
+        // SAFETY: the plugin lends a struct with its size in front to be written, or null.
+        unsafe { give_back(info, told) };
+        abi::READY
+    })
+}
+
+pub(super) unsafe extern "C" fn listener_poll_accept(
+    listener: u64,
+    waker: *const abi::Waker,
+    stream: *mut u64,
+) -> IoPoll {
+    // SAFETY: the plugin lends the waker for the call.
+    let waker = unsafe { keep_or_none(waker) };
+    with(GONE, |state| {
+        let answer = state.poll_accept(listener, &waker);
+        // SAFETY: the plugin lends the place for the call.
+        unsafe { number(answer, stream) }
+    })
+}
+
+pub(super) unsafe extern "C" fn listener_end(listener: u64) {
+    with((), |state| state.end_listener(listener));
+}
+
+pub(super) unsafe extern "C" fn stream_poll_urgent(
+    stream: u64,
+    waker: *const abi::Waker,
+    bytes: Bytes,
+) -> IoPoll {
+    // SAFETY: the plugin lends waker and bytes for the call.
+    let (waker, bytes) = unsafe { (keep_or_none(waker), lent(bytes)) };
+    with(GONE, |state| io(state.send_urgent(stream, bytes, &waker)))
+}

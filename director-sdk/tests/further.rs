@@ -1,0 +1,511 @@
+//! Further connections: a protocol with its data apart, as FTP has it, on the network in memory, and
+//! faults planted in a plugin for it.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // a test: what is not as written here must fail
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use director_sdk::testing::{
+    Counts, Cut, Leftover, Wire, World, every_call, every_cut, every_poll,
+};
+use director_sdk::{
+    Client, ClientStream, ConfigMistake, Director, Exception, Failure, Host, Kind, Links, Listener,
+    Load, NodeStream, Protocol, RelayEnd, Request, Resend, Session, Who, async_trait,
+};
+use serde::Deserialize;
+
+/// Fetches a text from a node, over a connection apart at both ends.
+///
+/// `get` has the director listen for the client, `get <port>` has it connect to the client;
+/// `near` and `near <port>` let the node connect to the director, instead of the other way round.
+struct Ferry {
+    options: Options,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// A planted fault: an attempt begins where the client began.
+    forgets_what_was_sent: bool,
+    /// A planted fault: the listener for the client is never ended.
+    leaks: bool,
+    /// A planted fault: what a node says of the length is not compared with what came.
+    believes_the_end: bool,
+    /// Accepts anybody's connection.
+    anyone: bool,
+}
+
+#[async_trait]
+impl Protocol for Ferry {
+    type Config = Options;
+    const NAME: &'static str = "ferry";
+    const LINKS: Links = Links::Exclusive;
+
+    fn create(options: Options, _: Host) -> Result<Self, Vec<ConfigMistake>> {
+        Ok(Self { options })
+    }
+
+    async fn serve(&self, client: Client, director: Director) -> Result<(), Failure> {
+        let mut client = client.stream;
+        let mut chain = director.chain(Account);
+        let mut line = Vec::new();
+        while client.read_line(&mut line, 100).await? > 0 {
+            let said = String::from_utf8_lossy(&line).trim_end().to_owned();
+            let (word, port) = said.split_once(' ').unwrap_or((&said, ""));
+            let data = match port.parse() {
+                Ok(port) => director.connect(&client, port).await?,
+                Err(_) => self.accepted(&mut client, &director).await?,
+            };
+            assert_eq!(data.local().unwrap().ip(), client.local().unwrap().ip());
+            let mut fetch = Fetch {
+                data,
+                near: word == "near",
+                sent: 0,
+                options: self.options.clone(),
+            };
+            let answer = match director.direct(&mut chain, &mut fetch).await {
+                Ok(total) => {
+                    fetch.data.close().await?;
+                    format!("sent {total}\n")
+                }
+                Err(exception) => format!("{:?}\n", exception.kind),
+            };
+            client.write_all(answer.as_bytes()).await?;
+        }
+        Ok(client.close().await?)
+    }
+
+    async fn probe(&self, _: &mut NodeStream) -> Result<Load, Failure> {
+        Ok(Load::UNKNOWN)
+    }
+}
+
+impl Ferry {
+    async fn accepted(
+        &self,
+        client: &mut ClientStream,
+        director: &Director,
+    ) -> Result<ClientStream, Failure> {
+        let who = if self.options.anyone {
+            Who::Anyone
+        } else {
+            Who::Peer
+        };
+        let mut listener = director.listen(client, 6000..=6001, who)?;
+        let port = listener.address().port();
+        client.write_all(format!("at {port}\n").as_bytes()).await?;
+        let data = listener.accept().await?;
+        if self.options.leaks {
+            std::mem::forget(listener);
+        }
+        Ok(data)
+    }
+}
+
+struct Account;
+
+#[async_trait]
+impl Session for Account {
+    type Link = NodeStream;
+
+    async fn establish(&mut self, node: NodeStream, _: &Director) -> Result<NodeStream, Failure> {
+        Ok(node)
+    }
+}
+
+struct Fetch {
+    data: ClientStream,
+    near: bool,
+    sent: u64,
+    options: Options,
+}
+
+impl Fetch {
+    async fn open(
+        &self,
+        control: &mut NodeStream,
+        director: &Director,
+    ) -> Result<NodeStream, Failure> {
+        if self.near {
+            let mut listener: Listener<NodeStream> = director.listen(control, 0..=0, Who::Peer)?;
+            let port = listener.address().port();
+            say(control, &format!("PUSH {} {port}\n", self.sent)).await?;
+            return Ok(listener.accept().await?);
+        }
+        say(control, &format!("FETCH {}\n", self.sent)).await?;
+        let answer = hear(control).await?;
+        let port = answer
+            .strip_prefix("PORT ")
+            .and_then(|port| port.parse().ok());
+        let port = port.ok_or_else(|| Failure::new(Kind::Garbled, answer))?;
+        let data = director.connect(control, port).await?;
+        assert_eq!(data.node(), control.node());
+        assert_eq!(data.peer().unwrap().port(), port);
+        Ok(data)
+    }
+}
+
+async fn say(control: &mut NodeStream, line: &str) -> Result<(), Failure> {
+    Ok(control.write_all(line.as_bytes()).await?)
+}
+
+async fn hear(control: &mut NodeStream) -> Result<String, Failure> {
+    let mut line = Vec::new();
+    match control.read_line(&mut line, 100).await? {
+        0 => Err(Failure::new(Kind::Lost, "the control connection ended")),
+        _ => Ok(String::from_utf8_lossy(&line).trim_end().to_owned()),
+    }
+}
+
+#[async_trait]
+impl Request<Account> for Fetch {
+    type Reply = u64;
+
+    async fn attempt(
+        &mut self,
+        _: &mut Account,
+        control: &mut NodeStream,
+        director: &Director,
+    ) -> Result<u64, Failure> {
+        if self.options.forgets_what_was_sent {
+            self.sent = 0;
+        }
+        let mut from = self.open(control, director).await?;
+        match director
+            .relay(&mut from, &mut self.data, None, &mut self.sent)
+            .await
+        {
+            RelayEnd::Limit | RelayEnd::End => {}
+            RelayEnd::FromFailed(error) | RelayEnd::ToFailed(error) => return Err(error.into()),
+        }
+        if self.options.believes_the_end {
+            return Ok(self.sent);
+        }
+        let answer = hear(control).await?;
+        if answer != format!("END {}", self.sent) {
+            return Err(Failure::new(Kind::Lost, answer));
+        }
+        Ok(self.sent)
+    }
+
+    async fn cleanup(
+        &mut self,
+        _: &mut Account,
+        _: Option<&mut NodeStream>,
+        why: &Exception,
+    ) -> Resend {
+        match why.kind {
+            Kind::ClientGone => Resend::Never,
+            _ => Resend::Anywhere,
+        }
+    }
+}
+
+const TEXT: &[u8] = b"the ferry goes over the river and back again";
+
+async fn pier(mut wire: Wire) {
+    while let Ok(line) = wire.read_line().await {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let data = match words.as_slice() {
+            ["FETCH", _] if line.ends_with('\n') => {
+                let (port, mut listener) = wire.listen();
+                if wire
+                    .write_all(format!("PORT {port}\n").as_bytes())
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+                listener.accept().await
+            }
+            ["PUSH", _, port] if line.ends_with('\n') => wire.connect(port.parse().unwrap()).await,
+            _ => return,
+        };
+        let Ok(mut data) = data else { return };
+        let from: usize = words[1].parse().unwrap();
+        if data
+            .write_all(TEXT.get(from..).unwrap_or(b""))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        drop(data);
+        if wire
+            .write_all(format!("END {}\n", TEXT.len()).as_bytes())
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn ferry(options: &str) -> impl Fn(&World) {
+    move |world| {
+        world.start::<Ferry>(options).unwrap();
+        for name in ["a", "b", "c"] {
+            world.node(name, pier);
+        }
+    }
+}
+
+/// What a client gets that asks four times, each time in another way.
+fn asks(world: &World) -> Vec<(String, String)> {
+    world.run(async {
+        let mut client = world.connect();
+        let mut got = Vec::new();
+        for (word, passive) in [
+            ("get", true),
+            ("get", false),
+            ("near", true),
+            ("near", false),
+        ] {
+            let mut data = if passive {
+                client
+                    .write_all(format!("{word}\n").as_bytes())
+                    .await
+                    .unwrap();
+                let line = client.read_line().await.unwrap();
+                let port = line.trim_end().strip_prefix("at ").unwrap();
+                client.connect(port.parse().unwrap()).await.unwrap()
+            } else {
+                let (port, mut listener) = client.listen();
+                let line = format!("{word} {port}\n");
+                client.write_all(line.as_bytes()).await.unwrap();
+                listener.accept().await.unwrap()
+            };
+            let text = data.read_to_end().await;
+            let text = text.map_or_else(
+                |error| error.to_string(),
+                |text| String::from_utf8_lossy(&text).into_owned(),
+            );
+            got.push((text, client.read_line().await.unwrap()));
+        }
+        client.close();
+        assert_eq!(client.read_to_end().await.unwrap(), b"");
+        got
+    })
+}
+
+/// All that a connection can suffer and a protocol without checksums can notice.
+const KINDS: [Cut; 5] = [Cut::Reset, Cut::End, Cut::Silence, Cut::Stall, Cut::Kill];
+
+#[test]
+fn data_goes_apart_at_both_ends_in_all_four_ways() {
+    let world = World::seeded(1);
+    ferry("{}")(&world);
+    let text = String::from_utf8_lossy(TEXT).into_owned();
+    let sent = format!("sent {}\n", TEXT.len());
+    assert_eq!(asks(&world), vec![(text, sent); 4], "{}", world.story());
+    assert_eq!(world.switches(), 0);
+    assert_eq!(world.finish(), Leftover::default());
+}
+
+#[test]
+fn every_cut_of_either_connection_is_survived() {
+    let swept = every_cut(3, &KINDS, |world| {
+        ferry("{}")(world);
+        asks(world)
+    });
+    assert!(
+        swept.runs > 1000 && swept.switches as usize > swept.runs / 2,
+        "{swept:?}"
+    );
+    assert!(swept.mid_answer > 300, "{swept:?}");
+}
+
+#[test]
+fn every_poll_and_every_call_may_be_the_last() {
+    let scenario = |world: &World| {
+        ferry("{}")(world);
+        asks(world)
+    };
+    let swept = every_poll(3, scenario, |world| {
+        ferry("{}")(world);
+        let client = world.connect();
+        world.spawn(async move {
+            let mut client = client;
+            let (port, mut listener) = client.listen();
+            if client
+                .write_all(format!("near {port}\n").as_bytes())
+                .await
+                .is_ok()
+                && let Ok(mut data) = listener.accept().await
+            {
+                let _reset_when_cancelled = data.read_to_end().await;
+                let _too = client.read_line().await;
+            }
+        });
+        world.pass(Duration::from_secs(60));
+    });
+    assert!(swept.runs > 20, "{swept:?}");
+    let swept = every_call(3, scenario);
+    assert!(swept.runs >= 30 && swept.switches >= 30, "{swept:?}");
+}
+
+fn is_found(options: &str, sweep: impl FnOnce(&dyn Fn(&World) -> Vec<(String, String)>)) -> String {
+    let scenario = |world: &World| {
+        ferry(options)(world);
+        asks(world)
+    };
+    let found = catch_unwind(AssertUnwindSafe(|| sweep(&scenario)));
+    let told = found.expect_err("the planted fault was not found");
+    told.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn planted_faults_are_found() {
+    let told = is_found(r#"{"forgets_what_was_sent": true}"#, |scenario| {
+        every_cut(3, &[Cut::Reset], scenario);
+    });
+    assert!(told.contains("the client saw"), "{told}");
+    let told = is_found(r#"{"believes_the_end": true}"#, |scenario| {
+        every_cut(3, &[Cut::End], scenario);
+    });
+    assert!(told.contains("the client saw"), "{told}");
+    let told = is_found(r#"{"leaks": true}"#, |scenario| {
+        every_cut(3, &[Cut::Reset], scenario);
+    });
+    assert!(told.contains("left at the end"), "{told}");
+}
+
+#[test]
+fn a_listener_is_for_the_peer_unless_it_is_for_anyone() {
+    let stranger = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
+    let world = World::seeded(1);
+    ferry("{}")(&world);
+    world.run(async {
+        let mut client = world.connect();
+        client.write_all(b"get\n").await.unwrap();
+        assert_eq!(client.read_line().await.unwrap(), "at 6000\n");
+        let here = world.reach(stranger, (client.peer().ip(), 6000).into());
+        let met = here.unwrap().read_to_end().await.unwrap_err();
+        assert_eq!(met.kind(), ErrorKind::ConnectionReset);
+        let closed = world.reach(stranger, (client.peer().ip(), 6001).into());
+        assert_eq!(closed.err().unwrap().kind(), ErrorKind::ConnectionRefused);
+        // Nobody else is in its way.
+        let mut data = client.connect(6000).await.unwrap();
+        assert_eq!(data.read_to_end().await.unwrap(), TEXT);
+        assert_eq!(client.read_line().await.unwrap(), "sent 44\n");
+    });
+    assert_eq!(world.strangers(), 1);
+    assert!(
+        world
+            .log()
+            .iter()
+            .any(|(_, line)| line.contains("192.0.2.9"))
+    );
+    assert_eq!(world.finish().counts, Counts::default());
+
+    let world = World::seeded(1);
+    ferry(r#"{"anyone": true}"#)(&world);
+    world.run(async {
+        let mut client = world.connect_from(Ipv4Addr::new(198, 51, 100, 1).into());
+        client.write_all(b"get\n").await.unwrap();
+        assert_eq!(client.read_line().await.unwrap(), "at 6000\n");
+        let mut data = world
+            .reach(stranger, (client.peer().ip(), 6000).into())
+            .unwrap();
+        assert_eq!(data.read_to_end().await.unwrap(), TEXT);
+    });
+    assert_eq!(world.strangers(), 0);
+}
+
+#[test]
+fn ports_run_out_and_come_back() {
+    let world = World::seeded(1);
+    ferry("{}")(&world);
+    world.run(async {
+        let mut clients: Vec<Wire> = (0..3).map(|_| world.connect()).collect();
+        for (client, port) in clients.iter_mut().zip(["at 6000\n", "at 6001\n", ""]) {
+            client.write_all(b"get\n").await.unwrap();
+            // The third finds no port; its session fails and is reset.
+            assert_eq!(client.read_line().await.unwrap_or_default(), port);
+        }
+        drop(clients.remove(0));
+        world.sleep(Duration::from_millis(1)).await;
+    });
+    assert_eq!(
+        world.counts().listeners,
+        2,
+        "one waits for a client that left"
+    );
+    assert_eq!(
+        world.ended()[0].kind,
+        Some(Kind::ClientGone),
+        "{}",
+        world.story()
+    );
+}
+
+/// A node that is silent on its data connection owes bytes, and one that sends there does not,
+/// however silent its control connection is.
+#[test]
+fn silence_is_that_of_the_liveliest_stream() {
+    async fn slow(mut wire: Wire, pause: Duration) {
+        wire.read_line().await.unwrap();
+        let (port, mut listener) = wire.listen();
+        wire.write_all(format!("PORT {port}\n").as_bytes())
+            .await
+            .unwrap();
+        let mut data = listener.accept().await.unwrap();
+        for byte in TEXT {
+            wire.sleep(pause).await;
+            if data.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+        }
+        drop(data);
+        let _may_be_cut = wire.write_all(b"END 44\n").await;
+    }
+    for (pause, switches) in [(14, 0), (16, 1)] {
+        let world = World::seeded(1);
+        world.start::<Ferry>("{}").unwrap();
+        world.node("slow", move |wire| slow(wire, Duration::from_secs(pause)));
+        let text = world.run(async {
+            let mut client = world.connect();
+            let (port, mut listener) = client.listen();
+            client
+                .write_all(format!("get {port}\n").as_bytes())
+                .await
+                .unwrap();
+            let mut data = listener.accept().await.unwrap();
+            world.sleep(Duration::from_secs(1)).await;
+            world.node("quick", pier);
+            let text = data.read_to_end().await.unwrap();
+            client.read_line().await.unwrap();
+            text
+        });
+        assert_eq!(text, TEXT);
+        assert_eq!(world.switches(), switches, "{}", world.story());
+    }
+}
+
+#[test]
+fn a_silent_node_is_not_connected_to_and_a_dead_one_refuses() {
+    async fn mute(wire: Wire) {
+        let mut wire = wire;
+        wire.read_line().await.unwrap();
+        wire.write_all(b"PORT 1\n").await.unwrap();
+        std::future::pending::<()>().await;
+    }
+    let world = World::seeded(1);
+    world.start::<Ferry>("{}").unwrap();
+    world.node("mute", mute);
+    let said = world.run(async {
+        let mut client = world.connect();
+        let (port, mut listener) = client.listen();
+        client
+            .write_all(format!("get {port}\n").as_bytes())
+            .await
+            .unwrap();
+        let _data = listener.accept().await.unwrap();
+        client.read_line().await.unwrap()
+    });
+    assert_eq!(said, "Exhausted\n", "refused at port 1: {}", world.story());
+}
