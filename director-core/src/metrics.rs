@@ -78,7 +78,7 @@ impl Metrics {
 }
 
 /// The host's objects, each by its name.
-pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 11] {
+pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 13] {
     let host::HostCounts {
         tasks,
         streams,
@@ -91,6 +91,8 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         lingering,
         connects,
         listeners,
+        spools,
+        spool_files,
     } = *counts;
     [
         ("tasks", tasks),
@@ -104,6 +106,8 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         ("lingering", lingering),
         ("connects", connects),
         ("listeners", listeners),
+        ("spools", spools),
+        ("spool_files", spool_files),
     ]
 }
 

@@ -9,6 +9,7 @@ mod document;
 mod mistake;
 mod service;
 mod settings;
+mod size;
 mod sources;
 mod table;
 

@@ -8,7 +8,7 @@ use director_recovery::Limits;
 use super::settings::{NodeSource, ServiceSettings, SpawnSettings};
 use super::table::{Located, Table};
 use crate::health::standing::HealthSettings;
-use crate::host::Timeouts;
+use crate::host::{SpoolBounds, Timeouts};
 use crate::spawn::command;
 
 /// Bounds of most durations: nothing shorter is a timeout, nothing longer is one that anybody awaits.
@@ -34,6 +34,7 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
     let nodes = nodes(&mut table);
     let timeouts = timeouts(&mut table);
     let limits = limits(&mut table);
+    let spool = spool(&mut table);
     let (budget_share, budget_per_second) = budget(&mut table);
     let health = health(&mut table);
     let probe_timeout = table.duration("probe_timeout", PROBE_TIMEOUT, SHORT..=LONG);
@@ -52,6 +53,7 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
         stop_grace,
         timeouts,
         limits,
+        spool,
         budget_share,
         budget_per_second,
         health,
@@ -244,6 +246,14 @@ fn limits(table: &mut Table<'_>) -> Limits {
         attempts: table.count("attempts", default.attempts, 1..=10_000),
         within: table.duration("within", default.within, SHORT..=LONG),
         ..default
+    }
+}
+
+fn spool(table: &mut Table<'_>) -> SpoolBounds {
+    let default = SpoolBounds::default();
+    SpoolBounds {
+        memory: table.size("spool_memory", default.memory),
+        disk: table.size("spool_disk", default.disk),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use director_recovery::Limits;
 
 use crate::health::standing::HealthSettings;
-use crate::host::Timeouts;
+use crate::host::{SpoolBounds, Timeouts};
 
 /// All settings of one director.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,8 @@ pub struct ServiceSettings {
     pub timeouts: Timeouts,
     /// What bounds one request.
     pub limits: Limits,
+    /// What all spools together may hold.
+    pub spool: SpoolBounds,
     /// Share of the requests of the last ten seconds that may be resent.
     pub budget_share: f64,
     /// Resends a second that are always allowed.

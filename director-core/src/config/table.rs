@@ -211,6 +211,27 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A number of bytes, with a unit or without.
+    pub(super) fn size(&mut self, name: &'static str, default: u64) -> u64 {
+        let Some(raw) = self.get(name) else {
+            return default;
+        };
+        let size = match raw.as_str() {
+            Some(text) => super::size::parse(text),
+            None => raw.to_u128().and_then(|size| u64::try_from(size).ok()),
+        };
+        size.filter(|size| *size <= super::size::MOST)
+            .unwrap_or_else(|| {
+                let like = super::size::format(default);
+                self.wrong(
+                    name,
+                    raw,
+                    format_args!("a number of bytes up to \"1TiB\", such as \"{like}\""),
+                );
+                default
+            })
+    }
+
     /// A share.
     pub(super) fn share(&mut self, name: &'static str, default: f64) -> f64 {
         let Some(raw) = self.get(name) else {

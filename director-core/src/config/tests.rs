@@ -344,6 +344,23 @@ fn options_reach_the_plugin_and_its_mistakes_their_line() {
     assert_eq!(missing.to_string(), wanted);
 }
 
+#[test]
+fn sizes_are_read_and_what_is_none_is_a_mistake() {
+    let service = |line: &str| {
+        format!(
+            "[services.x]\nplugin = \"x\"\nlisten = \"127.0.0.1:1\"\nnodes = [\"127.0.0.1:2\"]\n{line}\n"
+        )
+    };
+    let settings = load(&service("spool_memory = 4096\nspool_disk = \"2 GiB\"")).unwrap();
+    let spool = settings.services[0].spool;
+    assert_eq!((spool.memory, spool.disk), (4096, 2 << 30));
+    for wrong in ["\"64MB\"", "-1", "\"2TiB\"", "true", "1.5"] {
+        let told = load(&service(&format!("spool_disk = {wrong}"))).unwrap_err();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("such as \"1GiB\""), "{told:?}");
+    }
+}
+
 fn docs(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../docs")

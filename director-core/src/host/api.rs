@@ -72,12 +72,12 @@ pub(super) static HOST: abi::HostApi = abi::HostApi {
     stream_poll_urgent: Some(api_further::stream_poll_urgent),
     stream_poll_start_tls: None,
     stream_error: Some(api_further::stream_error),
-    spool: None,
-    spool_poll_append: None,
-    spool_poll_read: None,
-    spool_forget: None,
-    spool_info: None,
-    spool_end: None,
+    spool: Some(api_further::spool),
+    spool_poll_append: Some(api_further::spool_poll_append),
+    spool_poll_read: Some(api_further::spool_poll_read),
+    spool_forget: Some(api_further::spool_forget),
+    spool_info: Some(api_further::spool_info),
+    spool_end: Some(api_further::spool_end),
 };
 
 /// Pieces of one write that are looked at.
@@ -111,7 +111,7 @@ pub(super) const fn io(tag: u32, code: i32, n: usize) -> abi::IoPoll {
     abi::IoPoll { tag, code, n }
 }
 
-fn io_poll(polled: Io) -> abi::IoPoll {
+pub(super) fn io_poll(polled: Io) -> abi::IoPoll {
     match polled {
         Poll::Pending => io(PENDING, 0, 0),
         Poll::Ready(Ok(n)) => io(READY, 0, n),

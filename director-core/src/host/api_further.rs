@@ -7,11 +7,12 @@ use director_abi as abi;
 use director_abi::{FAILED, PANICKED, PENDING, READY};
 
 use super::address::crossing;
-use super::api::{code_of, guard, io};
+use super::api::{code_of, guard, io, io_poll};
 use super::further::{Connect, Made};
 use super::layout::{adopt, give_back, lent};
 use super::listener::{Listener, Who};
-use super::stream::Stream;
+use super::spool::{Spool, SpoolBounds};
+use super::stream::{Io, Stream};
 use super::tables;
 use super::task::Task;
 use super::waker::Lent;
@@ -199,5 +200,87 @@ unsafe extern "C" fn free_text(ptr: *mut u8, _len: usize, cap: usize) {
         let bytes = std::ptr::slice_from_raw_parts_mut(ptr, cap);
         // SAFETY: of `hand_over`, freed once by the contract.
         drop(unsafe { Box::from_raw(bytes) });
+    });
+}
+
+pub(super) unsafe extern "C" fn spool(task: u64, spec: *const abi::SpoolSpec) -> u64 {
+    guard("spool", 0, || {
+        // SAFETY: lent for the call.
+        let Some(abi::SpoolSpec { memory, disk, .. }) = (unsafe { adopt(spec) }) else {
+            return 0;
+        };
+        tables::get::<Task>(task)
+            .ok()
+            .and_then(|task| Spool::begin(&task, SpoolBounds { memory, disk }))
+            .unwrap_or(0)
+    })
+}
+
+fn on_spool(name: &str, spool: u64, poll: impl FnOnce(&Spool) -> Io) -> abi::IoPoll {
+    guard(name, io(PANICKED, 0, 0), || {
+        match tables::get::<Spool>(spool) {
+            Ok(spool) => io_poll(poll(&spool)),
+            Err(void) => io(FAILED, code_of(void), 0),
+        }
+    })
+}
+
+pub(super) unsafe extern "C" fn spool_poll_append(
+    spool: u64,
+    waker: *const abi::Waker,
+    bytes: abi::Bytes,
+) -> abi::IoPoll {
+    on_spool("spool_poll_append", spool, |spool| {
+        // SAFETY: both are lent for the call.
+        unsafe { spool.poll_append(Lent::read(waker), lent(bytes)) }
+    })
+}
+
+pub(super) unsafe extern "C" fn spool_poll_read(
+    spool: u64,
+    waker: *const abi::Waker,
+    offset: u64,
+    into: *mut u8,
+    len: usize,
+) -> abi::IoPoll {
+    on_spool("spool_poll_read", spool, |spool| {
+        let most = if into.is_null() { 0 } else { len };
+        // SAFETY: lent for the call.
+        let waker = unsafe { Lent::read(waker) };
+        spool.poll_read(waker, offset, most, |bytes| {
+            // SAFETY: not null, or nothing is copied; `len` bytes to be written by the contract, of
+            // which these are no more; the spool's memory is not the plugin's.
+            unsafe { into.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        })
+    })
+}
+
+pub(super) unsafe extern "C" fn spool_forget(spool: u64, before: u64) {
+    guard("spool_forget", (), || {
+        if let Ok(spool) = tables::get::<Spool>(spool) {
+            spool.forget(before);
+        }
+    });
+}
+
+pub(super) unsafe extern "C" fn spool_info(spool: u64, info: *mut abi::SpoolInfo) -> u32 {
+    guard("spool_info", PANICKED, || {
+        let told = tables::get::<Spool>(spool)
+            .ok()
+            .and_then(|spool| spool.info());
+        let Some(told) = told else { return FAILED };
+        // SAFETY: null, or to be written by the contract.
+        if unsafe { give_back(info, &told) } {
+            READY
+        } else {
+            FAILED
+        }
+    })
+}
+
+pub(super) unsafe extern "C" fn spool_end(spool: u64) {
+    // A void number: it is over.
+    guard("spool_end", (), || {
+        let _void = Spool::end(spool);
     });
 }

@@ -16,6 +16,7 @@ use super::layout::{Foreign, take_text};
 use super::library::{Library, Plugin};
 use super::measures::Meters;
 use super::session::{self, SessionEnd};
+use super::spool::{Rooms, SpoolBounds};
 use super::stop::{Stop, Stopper};
 use super::{node_task, running};
 use crate::cluster::{Cluster, Node, NodeLoad, Prober};
@@ -42,6 +43,8 @@ pub struct InstanceSettings {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// What all spools together may hold.
+    pub spool: SpoolBounds,
     /// The service's nodes.
     pub cluster: Arc<Cluster>,
 }
@@ -123,6 +126,9 @@ pub(super) struct Inner {
     pub(super) service: String,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
+    /// A directory of its own, which need not be there.
+    pub(super) state_dir: PathBuf,
+    pub(super) spool: Arc<Rooms>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) closing: Stopper,
     pub(super) meters: Meters,
@@ -207,9 +213,11 @@ impl Library {
             plugin: Arc::clone(&self.plugin),
             data: Foreign(data),
             meters: Meters::new(&settings.service),
+            spool: Arc::new(Rooms::new(&settings.service, settings.spool)),
             service: settings.service,
             limits: settings.limits,
             timeouts: settings.timeouts,
+            state_dir: settings.state_dir,
             cluster: settings.cluster,
             closing: Stopper::new().0,
             faults: Mutex::default(),

@@ -17,6 +17,7 @@ pub(super) struct Meters {
     pub(super) torn: Counter,
     pub(super) relayed: Counter,
     pub(super) strangers: Counter,
+    pub(super) spool_full: Counter,
     replied: Counter,
     sessions: metrics::Gauge,
     session_seconds: Histogram,
@@ -52,6 +53,7 @@ impl Meters {
             torn: counter("director_torn_total"),
             relayed: counter("director_relayed_bytes_total"),
             strangers: counter("director_strangers_total"),
+            spool_full: counter("director_spool_full_total"),
             replied: metrics::counter!(
                 "director_requests_total", "service" => service.to_owned(), "end" => "reply"
             ),

@@ -14,6 +14,7 @@
 //! ticket  request  orders  answers       requests, and the recovery engine behind them
 //! step  failure  chain  pool  connect    what the plugin does for one, and the links it uses
 //! bundle  further  listener  urgent       what belongs to a link or a session beside its stream
+//! spool                                 bytes kept by their offset
 //! keeper                                cuts, silence, deadlines, links at rest
 //! api  api_requests  api_further  bridge  layout  waker    the boundary itself
 //! ```
@@ -49,6 +50,7 @@ mod running;
 mod session;
 mod sessions;
 mod slab;
+mod spool;
 mod step;
 mod stop;
 mod stream;
@@ -66,6 +68,7 @@ pub use instance::{CreateError, Instance, InstanceSettings, OptionMistake, Timeo
 pub use library::Library;
 pub use session::{Outcome, SessionEnd};
 pub use sessions::{SessionStanding, sessions};
+pub use spool::SpoolBounds;
 pub use stop::{Stop, Stopper};
 pub(crate) use stream::reset;
 pub use tables::{HostCounts, counts};

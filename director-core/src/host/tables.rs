@@ -15,6 +15,7 @@ use super::keeper::Local;
 use super::listener::Listener;
 use super::relay::Relay;
 use super::slab::{self, Kind, Slab, Void};
+use super::spool::Spool;
 use super::stream::Stream;
 use super::task::Task;
 use super::ticket::Ticket;
@@ -31,6 +32,7 @@ pub(super) struct Tables {
     tickets: RefCell<Slab<Rc<Ticket>>>,
     connects: RefCell<Slab<Rc<Connect>>>,
     listeners: RefCell<Slab<Rc<Listener>>>,
+    spools: RefCell<Slab<Rc<Spool>>>,
     pub(super) locals: RefCell<HashMap<u64, Rc<Local>>>,
     pub(super) buffers: Buffers,
     pub(super) pipes: Pipes,
@@ -64,6 +66,7 @@ impl Tables {
             tickets: RefCell::new(Slab::new(Kind::Ticket)),
             connects: RefCell::new(Slab::new(Kind::Connect)),
             listeners: RefCell::new(Slab::new(Kind::Listener)),
+            spools: RefCell::new(Slab::new(Kind::Spool)),
             locals: RefCell::default(),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
@@ -100,6 +103,7 @@ numbered!(
     Ticket => tickets,
     Connect => connects,
     Listener => listeners,
+    Spool => spools,
 );
 
 /// Keeps what `make` makes of its own number; `None` when there is no number left.
@@ -187,6 +191,10 @@ pub struct HostCounts {
     pub connects: usize,
     /// Listeners for further connections.
     pub listeners: usize,
+    /// Spools.
+    pub spools: usize,
+    /// Files of spools.
+    pub spool_files: usize,
     /// Clients' sockets that are closed and given up, whose client has not ended yet.
     pub lingering: usize,
 }
@@ -206,9 +214,11 @@ pub(super) enum Live {
     Lingering,
     Connect,
     Listener,
+    Spool,
+    SpoolFile,
 }
 
-static LIVE: [AtomicUsize; 11] = [const { AtomicUsize::new(0) }; 11];
+static LIVE: [AtomicUsize; 13] = [const { AtomicUsize::new(0) }; 13];
 
 /// Counts one live thing for as long as it is kept.
 #[derive(Debug)]
@@ -244,5 +254,7 @@ pub fn counts() -> HostCounts {
         lingering: live(Live::Lingering),
         connects: live(Live::Connect),
         listeners: live(Live::Listener),
+        spools: live(Live::Spool),
+        spool_files: live(Live::SpoolFile),
     }
 }

@@ -22,6 +22,7 @@ use super::library::LONGEST_MESSAGE;
 use super::relay::Relay;
 use super::sessions::Shown;
 use super::slab::{self, Kind};
+use super::spool::Spool;
 use super::stop::Stop;
 use super::stream::{Ending, Side, Stream};
 use super::tables::{self, Counted, Live};
@@ -68,6 +69,8 @@ pub(super) struct Task {
     given: RefCell<Option<Rc<Stream>>>,
     pub(super) requests: Cell<u64>,
     pub(super) switches: Cell<u64>,
+    /// How many spools it has.
+    pub(super) spools: Cell<usize>,
     owned: RefCell<Owned>,
     stop: Stop,
     stopping: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
@@ -135,6 +138,7 @@ impl Task {
             given: RefCell::default(),
             requests: Cell::new(0),
             switches: Cell::new(0),
+            spools: Cell::new(0),
             owned: RefCell::default(),
             stop,
             stopping: RefCell::default(),
@@ -212,15 +216,9 @@ impl Task {
                 Some(Kind::Timer) => Timer::end(number),
                 Some(Kind::Relay) => Relay::end(number).map(|_moved| ()),
                 Some(Kind::Chain) => Chain::end(number),
+                Some(Kind::Spool) => Spool::end(number),
                 // Others end with their chain or their bundle.
-                Some(
-                    Kind::Task
-                    | Kind::Stream
-                    | Kind::Ticket
-                    | Kind::Connect
-                    | Kind::Listener
-                    | Kind::Spool,
-                )
+                Some(Kind::Task | Kind::Stream | Kind::Ticket | Kind::Connect | Kind::Listener)
                 | None => Ok(()),
             };
         }

@@ -135,6 +135,7 @@ fn instance_of(
         state_dir: dir_of(settings, service).join("plugin"),
         limits: service.limits,
         timeouts: service.timeouts,
+        spool: service.spool,
         cluster,
     });
     made.map_err(|error| match error {

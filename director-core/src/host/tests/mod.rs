@@ -11,5 +11,6 @@ mod nodes;
 mod plugin;
 mod relays;
 mod requests;
+mod spools;
 mod stage;
 mod streams;

@@ -479,6 +479,66 @@ impl Stream {
     }
 }
 
+/// A spool of the host's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spool(pub(super) u64);
+
+impl Spool {
+    /// 0 when it is full.
+    pub(super) async fn append(self, bytes: &[u8]) -> Result<usize, i32> {
+        poll_fn(|cx| {
+            to_result(with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe {
+                    (host().spool_poll_append.unwrap())(self.0, waker, abi::Bytes::lend(bytes))
+                }
+            }))
+        })
+        .await
+    }
+
+    /// At most `most` bytes from an offset on; none at the end.
+    pub(super) async fn read(self, offset: u64, most: usize) -> Result<Vec<u8>, i32> {
+        let mut bytes = vec![0; most];
+        let n = poll_fn(|cx| {
+            to_result(with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe {
+                    let read = host().spool_poll_read.unwrap();
+                    read(self.0, waker, offset, bytes.as_mut_ptr(), most)
+                }
+            }))
+        })
+        .await?;
+        bytes.truncate(n);
+        Ok(bytes)
+    }
+
+    pub(super) fn forget(self, before: u64) {
+        // SAFETY: as the boundary has it.
+        unsafe { (host().spool_forget.unwrap())(self.0, before) };
+    }
+
+    /// `None` when the number is void.
+    pub(super) fn info(self) -> Option<abi::SpoolInfo> {
+        let mut info = abi::SpoolInfo {
+            size: size_of::<abi::SpoolInfo>(),
+            first: 0,
+            end: 0,
+            in_memory: 0,
+            on_disk: 0,
+        };
+        // SAFETY: as the boundary has it.
+        let status = unsafe { (host().spool_info.unwrap())(self.0, &raw mut info) };
+        (status == abi::READY).then_some(info)
+    }
+
+    pub(super) fn end(self) {
+        // SAFETY: as the boundary has it.
+        unsafe { (host().spool_end.unwrap())(self.0) };
+    }
+}
+
 /// A listener of the host's.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listener(u64);
@@ -536,6 +596,17 @@ impl Task {
             Poll::Ready(made) => made.map(|_| Listener(listener)),
             Poll::Pending => panic!("listening waits"),
         }
+    }
+
+    /// A spool; its number is 0 when there is none to be had.
+    pub(super) fn spool(self, memory: u64, disk: u64) -> Spool {
+        let spec = abi::SpoolSpec {
+            size: size_of::<abi::SpoolSpec>(),
+            memory,
+            disk,
+        };
+        // SAFETY: as the boundary has it.
+        Spool(unsafe { (host().spool.unwrap())(self.number, &raw const spec) })
     }
 
     /// A connect's number.

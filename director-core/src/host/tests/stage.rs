@@ -1,6 +1,7 @@
 //! Where the tests play: one worker, one instance, its nodes, its clients.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use tokio::time::timeout;
 use super::plugin::{self, Task};
 use crate::cluster::{Cluster, ClusterSettings, NodeId, NodeLoad, Seen};
 use crate::host::{
-    HostCounts, Instance, InstanceSettings, SessionEnd, Stop, Stopper, Timeouts, counts,
+    HostCounts, Instance, InstanceSettings, SessionEnd, SpoolBounds, Stop, Stopper, Timeouts,
+    counts,
 };
 
 /// Everything that a test waits for comes within this.
@@ -28,6 +30,11 @@ pub(super) struct Stage {
     stop: Stop,
     door: TcpListener,
     sessions: std::cell::Cell<u64>,
+}
+
+/// The instances' directory. Only spools make it, and their files have no names.
+fn state_dir() -> PathBuf {
+    std::env::temp_dir().join(format!("director-stage-{}", std::process::id()))
 }
 
 /// Plays a test on a worker of its own, and sees to it that nothing is left of it.
@@ -115,6 +122,44 @@ impl Stage {
     where
         F: Future<Output = Result<(), String>> + 'static,
     {
+        Self::spooling(nodes, pooled, timeouts, SpoolBounds::default(), does).await
+    }
+
+    pub(super) async fn spooling<F>(
+        nodes: &[SocketAddr],
+        pooled: bool,
+        timeouts: Timeouts,
+        spool: SpoolBounds,
+        does: impl Fn(Task) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
+        Self::made(nodes, pooled, timeouts, (spool, state_dir()), does).await
+    }
+
+    /// Without nodes, with another directory for spools.
+    pub(super) async fn in_dir<F>(
+        dir: PathBuf,
+        does: impl Fn(Task) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
+        let spool = (SpoolBounds::default(), dir);
+        Self::made(&[], true, Timeouts::default(), spool, does).await
+    }
+
+    async fn made<F>(
+        nodes: &[SocketAddr],
+        pooled: bool,
+        timeouts: Timeouts,
+        (spool, state_dir): (SpoolBounds, PathBuf),
+        does: impl Fn(Task) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
         let cluster = Arc::new(Cluster::new(ClusterSettings {
             service: "stage".to_owned(),
             nodes: nodes
@@ -132,13 +177,14 @@ impl Stage {
         let settings = InstanceSettings {
             service: "stage".to_owned(),
             options: plugin::options(does),
-            state_dir: "nowhere".into(),
+            state_dir,
             limits: director_recovery::Limits {
                 // Some tests cut more often than any node dies.
                 attempts: 10_000,
                 ..director_recovery::Limits::default()
             },
             timeouts,
+            spool,
             cluster: Arc::clone(&cluster),
         };
         let (stopper, stop) = Stopper::new();
