@@ -19,7 +19,7 @@ use super::line::{BadLine, Command, Heard};
 use super::login::{Account, Learn, LogIn, NOT_LOGGED_IN};
 use super::replier::{ControlLine, Replier};
 use super::reply::Reply;
-use super::state::Prot;
+use super::state::{Prot, State};
 use super::walk::Walk;
 use crate::data::ClientEnd;
 use crate::options::Tls;
@@ -283,8 +283,7 @@ impl Conversation {
             return Err(Failure::new(Kind::ClientGone, format!("AUTH TLS: {detail}")).by_client());
         }
         if self.chain.state.login.credentials().is_some() {
-            let host = self.chain.state.host.take();
-            self.start_over(host);
+            self.log_out();
         }
         self.chain.state.pbsz = false;
         Ok(())
@@ -321,14 +320,18 @@ impl Conversation {
         }
     }
 
-    /// Has the director forget who the client is, and lets its link go. `host`: the HOST to keep.
-    pub(crate) fn start_over(&mut self, host: Option<Vec<u8>>) {
+    /// Goes on with another state at a fresh link; the old one is let go.
+    pub(crate) fn start_over(&mut self, state: State) {
         let mut account = Account::new(Arc::clone(&self.shared));
-        account.state.host = host;
-        account.state.prot = self.chain.state.prot;
-        account.state.pbsz = self.chain.state.pbsz;
+        account.state = state;
         self.chain = self.director.chain(account);
         self.data = ClientEnd::default();
+    }
+
+    /// Forgets who is logged in, and where.
+    pub(crate) fn log_out(&mut self) {
+        let state = self.chain.state.without_login();
+        self.start_over(state);
     }
 
     /// What the client is told of an exception that no node could spare it. `last` is a node's own reply,
@@ -348,7 +351,7 @@ impl Conversation {
         tracing::warn!(%exception, "no node could spare the client");
         if self.chain.state.login.is_in() && self.chain.is_denied_everywhere(&exception) {
             // Whoever goes on asking is not told a 530 by every node each time.
-            self.start_over(None);
+            self.log_out();
             let text = "No server accepts this login any more.";
             return Ok(Reply::new(NOT_LOGGED_IN, text));
         }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use director_sdk::{Director, Exception, Failure, Kind, Outcome, Request, Resend};
 use zeroize::Zeroizing;
 
-use super::link::Link;
+use super::link::{Link, NOT_AVAILABLE};
 use super::login::Account;
 use super::reply::Reply;
 use super::state::Type;
@@ -15,6 +15,8 @@ pub(crate) struct Exchange {
     class: Class,
     /// The type that the session has when a node says yes.
     sets: Option<Type>,
+    /// The command may have reached a node.
+    sent: bool,
     /// The last reply of a node: what the client is told when no node has a better one.
     last: Option<Reply>,
 }
@@ -59,6 +61,7 @@ impl Exchange {
             line,
             class,
             sets: None,
+            sent: false,
             last: None,
         }
     }
@@ -95,6 +98,8 @@ impl Request<Account> for Exchange {
         if self.sets.is_none() {
             link.bring(&account.state).await?;
         }
+        link.unasked()?;
+        self.sent = true;
         let reply = link.command(&self.line).await?;
         if reply.is_complete() {
             self.set(account, link);
@@ -115,7 +120,8 @@ impl Request<Account> for Exchange {
         _link: Option<&mut Link>,
         why: &Exception,
     ) -> Resend {
-        if why.sent == 0 {
+        // A 421 is an answer, and it is that nothing was done.
+        if !std::mem::take(&mut self.sent) || why.code == u32::from(NOT_AVAILABLE) {
             return Resend::Anywhere;
         }
         match self.class {

@@ -29,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) lacks_epsv: bool,
     /// The commands for digests that the node's FEAT has; `None` before it was asked.
     pub(crate) digests: Option<Vec<&'static str>>,
+    /// It was made in mid-login: CLNT, OPTS and LANG, if any, are to be said after it.
+    pub(crate) fresh: bool,
     /// The node has greeted: a 421 is not for the many any more.
     pub(crate) greeted: bool,
     replies: Replies,
@@ -53,6 +55,7 @@ impl Link {
             features: Arc::default(),
             lacks_epsv: false,
             digests: None,
+            fresh: false,
             greeted: false,
             replies: Replies::default(),
             shared,
@@ -193,8 +196,12 @@ impl Link {
             .fit())
     }
 
-    /// Looks whether the node has said anything unasked.
-    fn unasked(&mut self) -> Result<(), Failure> {
+    /// Looks whether the node has said anything unasked, or has ended: then a command would be lost.
+    ///
+    /// # Errors
+    ///
+    /// It has: a 421 to a sleeper ([`Self::not_available`]), [`Kind::Garbled`], or [`Kind::Lost`].
+    pub(crate) fn unasked(&mut self) -> Result<(), Failure> {
         match self.next_reply().now_or_never() {
             None if !self.replies.is_in_a_reply() => Ok(()),
             None => Err(Failure::new(

@@ -65,6 +65,8 @@ impl Session for Account {
         if self.state.login.is_in() {
             self.learn(&mut link).await?;
             self.restore(&mut link).await?;
+        } else {
+            link.fresh = true;
         }
         Ok(link)
     }
@@ -238,6 +240,9 @@ impl Request<Account> for LogIn {
         };
         if reply.is_complete() {
             account.learn(link).await?;
+            if std::mem::take(&mut link.fresh) {
+                account.restore(link).await?;
+            }
         }
         Ok(reply)
     }

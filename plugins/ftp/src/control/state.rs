@@ -75,6 +75,21 @@ impl Credentials {
 const MOST_OPTIONS: usize = 16;
 
 impl State {
+    /// What stays when another user logs in, or the same one again: what the client is, and what it has
+    /// said of its transfers (RFC 959 section 4.1.1, USER).
+    pub(crate) fn without_login(&mut self) -> Self {
+        Self {
+            host: self.host.take(),
+            clnt: self.clnt.take(),
+            opts: std::mem::take(&mut self.opts),
+            lang: self.lang.take(),
+            prot: self.prot,
+            pbsz: self.pbsz,
+            kind: self.kind,
+            ..Self::default()
+        }
+    }
+
     /// Keeps an OPTS that a node accepted, in place of the one that it had for the same command.
     pub(crate) fn set_option(&mut self, argument: &[u8]) {
         let name = argument.split(|byte| *byte == b' ').next();

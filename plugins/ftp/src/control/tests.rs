@@ -457,3 +457,26 @@ fn a_client_that_sleeps_and_one_that_is_stopped_hear_421() {
     });
     assert_eq!(world.finish(), Leftover::default());
 }
+
+#[test]
+fn another_user_is_another_login_and_what_was_said_before_a_login_is_restored_in_it() {
+    let (world, told) = world(&["a", "b"]);
+    world.run(async {
+        let mut client = Client::of(&world).await;
+        assert_eq!(client.says("OPTS UTF8 ON").await, "200 Yes.");
+        assert_eq!(client.says("USER ann").await, "331 Password?");
+        world.kill(&at(&told));
+        told.borrow_mut().clear();
+        assert_eq!(client.says("PASS secret").await, "230 In.");
+        let said = ["USER ann", "PASS secret", "FEAT", "OPTS UTF8 ON"];
+        let other = at(&told);
+        assert_eq!(*told.borrow(), said.map(|c| format!("{other}: {c}")));
+        assert_eq!(client.says("CWD /x").await, "250 There.");
+        client.logs_in().await;
+        assert_eq!(client.says("PWD").await, "257 \"/home\"");
+        assert_eq!(client.says("REIN").await, "220 Service ready for new user.");
+        assert_eq!(&client.says("PWD").await[..3], "530");
+        client.logs_in().await;
+    });
+    assert_eq!(world.finish(), Leftover::default());
+}

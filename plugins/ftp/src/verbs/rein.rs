@@ -6,7 +6,7 @@ use director_sdk::Failure;
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
 use crate::control::reply::Reply;
-use crate::control::state::Prot;
+use crate::control::state::State;
 
 /// REIN: everything is as after the greeting, but for the TLS of the control connection.
 pub(crate) struct Rein;
@@ -26,8 +26,7 @@ impl Verb for Rein {
     }
 
     async fn run(&self, talk: &mut Conversation, _argument: &[u8]) -> Result<(), Failure> {
-        talk.chain.state.prot = Prot::Clear;
-        talk.start_over(None);
+        talk.start_over(State::default());
         talk.say(Reply::new(220, "Service ready for new user."))
             .await
     }

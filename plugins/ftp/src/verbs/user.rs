@@ -31,6 +31,10 @@ impl Verb for User {
         if talk.must_be_secure() {
             return talk.say(Reply::new(NOT_LOGGED_IN, "AUTH TLS first.")).await;
         }
+        if talk.chain.state.login.is_in() {
+            // Another login is another link: what servers make of a second one on the same differs.
+            talk.log_out();
+        }
         if let Some(reply) = by_policy(&talk.shared.options.login, argument) {
             talk.chain.state.login = match reply.code {
                 331 => Login::Begun(Credentials::of(argument)),
