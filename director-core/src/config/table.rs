@@ -218,7 +218,10 @@ impl<'a> Table<'a> {
         };
         let size = match raw.as_str() {
             Some(text) => super::size::parse(text),
-            None => raw.to_u128().and_then(|size| u64::try_from(size).ok()),
+            None => raw
+                .to_i128()
+                .and_then(|size| u64::try_from(size).ok())
+                .or_else(|| raw.to_u128().and_then(|size| u64::try_from(size).ok())),
         };
         size.filter(|size| *size <= super::size::MOST)
             .unwrap_or_else(|| {
