@@ -1,0 +1,161 @@
+//! The kill matrix: every state and every verb, cut at bytes of every connection to a node, both ways,
+//! by every fault; and a second fault during the recovery. What the client sees is what it sees
+//! without a fault, and what the nodes did they did once.
+//!
+//! The short form takes every so-manieth byte, others for each seed; `FTP_MATRIX=1` takes every byte,
+//! and `FTP_SEED` another seed.
+
+#![forbid(unsafe_code)]
+
+mod model;
+
+use director_sdk::testing::{Cut, Swept, World, some_cuts};
+
+use model::Cluster;
+use model::client::Client;
+use model::server::Settings;
+use model::style::Style;
+use model::tree::{BEGUN, Tree, content, lines};
+
+/// Not [`Cut::Garbage`], of which see `garbage.rs`: FTP has no checksum, neither of replies nor of data.
+const FAULTS: [Cut; 5] = [Cut::Reset, Cut::End, Cut::Silence, Cut::Stall, Cut::Kill];
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text}: a number is right")),
+    )
+}
+
+/// Sweeps `scenario`; `stride` is that of the short form.
+fn sweep(name: &str, stride: u64, scenario: impl Fn(&World) -> Vec<String>) -> Swept {
+    let seed = number("FTP_SEED").unwrap_or(1);
+    let stride = number("FTP_MATRIX").unwrap_or(stride);
+    let began = std::time::Instant::now();
+    let swept = some_cuts(seed, &FAULTS, stride, scenario);
+    println!("{name}: {swept:?} in {:?}", began.elapsed());
+    assert!(
+        swept.runs > 50 && swept.switches > swept.runs as u64 / 2,
+        "{swept:?}"
+    );
+    swept
+}
+
+/// Three servers of a kind.
+fn three(style: Style) -> [Settings; 3] {
+    [
+        Settings::of(style),
+        Settings::of(style),
+        Settings::of(style),
+    ]
+}
+
+fn tree() -> Tree {
+    let mut tree = Tree::default();
+    tree.put("/pub/file.bin", content(1, 1500), BEGUN);
+    tree.put("/pub/text.txt", lines(2, 700), BEGUN);
+    for n in 0..12 {
+        tree.put(&format!("/pub/many/file{n}"), content(n, 10), BEGUN);
+    }
+    tree.put("/pub/old", content(3, 40), BEGUN);
+    tree.put("/pub/gone", content(4, 40), BEGUN);
+    tree
+}
+
+/// A session over shared storage.
+fn shared<F>(world: &World, style: Style, options: &str, talk: F) -> Vec<String>
+where
+    F: AsyncFn(&Cluster, &mut Client),
+{
+    let cluster = Cluster::shared(&three(style), tree());
+    session(world, &cluster, options, talk)
+}
+
+fn session<F>(world: &World, cluster: &Cluster, options: &str, talk: F) -> Vec<String>
+where
+    F: AsyncFn(&Cluster, &mut Client),
+{
+    cluster.start(world, options);
+    world.run(async {
+        let mut client = Client::logged_in(world).await;
+        talk(cluster, &mut client).await;
+        client.quit().await
+    })
+}
+
+#[test]
+fn a_dialogue() {
+    for style in Style::ALL {
+        sweep("dialogue", 11, |world| {
+            shared(world, style, "{}", async |_, client| {
+                client.ask("CWD pub").await;
+                client.ask("PWD").await;
+                client.ask("TYPE A").await;
+                client.ask("TYPE I").await;
+                client.ask("SIZE file.bin").await;
+                client.ask("MDTM file.bin").await;
+                client.ask("CDUP").await;
+                client.ask("SIZE pub/none").await;
+                client.ask("NOOP").await;
+            })
+        });
+    }
+}
+
+#[test]
+fn a_binary_download() {
+    sweep("RETR", 23, |world| {
+        shared(world, Style::Vsftpd, "{}", async |_, client| {
+            client.ask("CWD pub").await;
+            let got = client.fetch("RETR file.bin").await;
+            assert!(got == (content(1, 1500), 226), "{:#?}", client.transcript);
+        })
+    });
+}
+
+#[test]
+fn a_binary_download_from_an_offset() {
+    sweep("REST", 31, |world| {
+        shared(world, Style::Proftpd, "{}", async |_, client| {
+            client.ask("REST 700").await;
+            let got = client.fetch("RETR /pub/file.bin").await;
+            assert!(
+                got == (content(1, 1500)[700..].to_vec(), 226),
+                "{:#?}",
+                client.transcript
+            );
+        })
+    });
+}
+
+#[test]
+fn an_ascii_download() {
+    sweep("RETR in ASCII", 23, |world| {
+        shared(world, Style::PureFtpd, "{}", async |_, client| {
+            client.ask("TYPE A").await;
+            let (got, code) = client.fetch("RETR /pub/text.txt").await;
+            let text = String::from_utf8(lines(2, 700))
+                .unwrap()
+                .replace('\n', "\r\n");
+            assert!(
+                got == text.as_bytes() && code == 226,
+                "{:#?}",
+                client.transcript
+            );
+        })
+    });
+}
+
+#[test]
+fn listings() {
+    sweep("LIST, NLST, MLSD", 37, |world| {
+        shared(world, Style::Proftpd, "{}", async |_, client| {
+            client.ask("CWD /pub/many").await;
+            for command in ["LIST", "NLST", "MLSD", "LIST /pub"] {
+                let (got, code) = client.fetch(command).await;
+                assert!(!got.is_empty() && code == 226, "{:#?}", client.transcript);
+            }
+        })
+    });
+}

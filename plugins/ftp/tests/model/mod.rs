@@ -1,0 +1,75 @@
+//! A cluster of FTP servers in memory, and a client: what the plugin stands between.
+//!
+//! [`server`] and [`session`] are a server that speaks as vsftpd, ProFTPD or Pure-FTPd would, with
+//! whatever a test takes from it or breaks in it; [`client`] writes a transcript.
+
+// Each test program uses its own part of it.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod client;
+mod control;
+pub mod server;
+mod session;
+mod shim;
+pub mod style;
+mod transfer;
+pub mod tree;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use director_ftp::Ftp;
+use director_sdk::testing::World;
+
+use server::{Server, Settings};
+use tree::Tree;
+
+/// Several servers.
+pub struct Cluster {
+    pub servers: Vec<Rc<Server>>,
+}
+
+/// The nodes' names, in the order in which they are made.
+pub const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+impl Cluster {
+    /// Servers over one storage.
+    pub fn shared(settings: &[Settings], tree: Tree) -> Self {
+        let tree = Rc::new(RefCell::new(tree));
+        let servers = NAMES
+            .iter()
+            .zip(settings)
+            .map(|(name, settings)| Server::new(name, settings.clone(), &tree));
+        Self {
+            servers: servers.collect(),
+        }
+    }
+
+    /// Servers that have a storage each, with the same files in the beginning.
+    pub fn separate(settings: &[Settings], tree: &Tree) -> Self {
+        let servers = NAMES.iter().zip(settings).map(|(name, settings)| {
+            Server::new(name, settings.clone(), &Rc::new(RefCell::new(tree.clone())))
+        });
+        Self {
+            servers: servers.collect(),
+        }
+    }
+
+    /// The client will upload this: only then it is complete.
+    pub fn expect(&self, path: &str, bytes: &[u8]) {
+        for server in &self.servers {
+            server
+                .expected
+                .borrow_mut()
+                .insert(path.to_owned(), bytes.to_vec());
+        }
+    }
+
+    /// Starts the plugin with `options` (JSON) and makes every server a node.
+    pub fn start(&self, world: &World, options: &str) {
+        world.start::<Ftp>(options).unwrap();
+        for server in &self.servers {
+            server.join(world);
+        }
+    }
+}
