@@ -132,7 +132,7 @@ pub struct HostApi {
         Option<unsafe extern "C" fn(connect: u64, waker: *const Waker, stream: *mut u64) -> IoPoll>,
     /// Ends a connect that is under way; its number is void.
     pub connect_end: Option<unsafe extern "C" fn(connect: u64)>,
-    /// Listens for further connections of a stream's peer, on the first free port of a range. Bound
+    /// Listens for further connections of a stream's peer, on a free port of a range. Bound
     /// when it returns, which it does at once: [`crate::READY`] with the number written to `listener`,
     /// or [`crate::FAILED`]. Others than the peer's IP address are reset, unless
     /// [`ListenSpec::ANYONE`]. A listener belongs to what the stream belongs to.

@@ -168,7 +168,7 @@ impl Director {
         further::connect(self.task, of, port)
     }
 
-    /// Listens at the local IP address of `of`, on the first free port of `ports` (`0..=0`: any), for
+    /// Listens at the local IP address of `of`, on a free port of `ports` (`0..=0`: any), for
     /// connections of `who`. It is bound when this returns; `of` is not borrowed, but the listener
     /// belongs to what it belongs to, as for [`connect`](Self::connect).
     ///
