@@ -5,6 +5,8 @@
 
 // Each test program uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
+// Outside of a `#[test]` function, but in a test all the same.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod client;
 mod control;
