@@ -7,6 +7,7 @@ use crate::control::conversation::Conversation;
 
 mod abor;
 mod acct;
+mod asks;
 mod auth;
 mod cdup;
 mod clnt;
@@ -89,14 +90,18 @@ static VERBS: &[&dyn Verb] = &[
     &eprt::Eprt,
     &epsv::Epsv,
     &feat::Feat,
+    &asks::Asks("HASH"),
     &help::Help,
     &host::Host,
     &lang::Lang,
     &list::List,
     &refused::Refused("LPRT", 502, "Use EPRT."),
     &refused::Refused("LPSV", 502, "Use EPSV."),
+    &asks::Asks("MD5"),
+    &asks::Asks("MDTM"),
     &refused::Refused("MIC", 533, "TLS protects commands."),
     &mlsd::Mlsd,
+    &asks::Asks("MLST"),
     &mode::Mode,
     &nlst::Nlst,
     &noop::Noop,
@@ -112,15 +117,22 @@ static VERBS: &[&dyn Verb] = &[
     &rein::Rein,
     &rest::Rest,
     &retr::Retr,
+    &asks::Asks("SIZE"),
     &refused::Refused("SMNT", 502, "SMNT is not offered."),
     &stat::Stat,
     &stru::Stru,
     &syst::Syst,
     &r#type::Type,
     &user::User,
+    &asks::Asks("XCRC"),
     &cdup::Cdup("XCUP"),
     &cwd::Cwd("XCWD"),
+    &asks::Asks("XMD5"),
     &pwd::Pwd("XPWD"),
+    &asks::Asks("XSHA"),
+    &asks::Asks("XSHA1"),
+    &asks::Asks("XSHA256"),
+    &asks::Asks("XSHA512"),
 ];
 
 /// The command of a name in capitals.
