@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::control::feat::Features;
 use crate::control::line::{Command, Heard, Lines, escape};
 use crate::control::reply::{Broken, Replies, Reply};
 use crate::data::address::{self, Family};
@@ -145,11 +146,11 @@ pub fn facts(bytes: &[u8]) {
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::to_vec)
         .collect();
-    let offered = Question::offered(&lines);
-    let question = Question::best(|verb| offered.contains(&verb), None);
+    let features = Features::of(&Reply { code: 211, lines });
+    let question = Question::best(|verb| features.offers(verb), None);
     if let Some(digest) = question.and_then(|question| question.read(bytes)) {
         // Asked again because of this digest, a node is asked for one of its kind.
-        assert!(Question::best(|verb| offered.contains(&verb), Some(&digest)).is_some());
+        assert!(Question::best(|verb| features.offers(verb), Some(&digest)).is_some());
     }
 }
 

@@ -27,8 +27,6 @@ pub(crate) struct Link {
     pub(crate) features: Arc<Features>,
     /// The node has no EPSV: it was asked once.
     pub(crate) lacks_epsv: bool,
-    /// The commands for digests that the node's FEAT has; `None` before it was asked.
-    pub(crate) digests: Option<Vec<&'static str>>,
     /// It was made in mid-login: CLNT, OPTS and LANG, if any, are to be said after it.
     pub(crate) fresh: bool,
     /// The node has greeted: a 421 is not for the many any more.
@@ -54,7 +52,6 @@ impl Link {
             applied: Applied::default(),
             features: Arc::default(),
             lacks_epsv: false,
-            digests: None,
             fresh: false,
             greeted: false,
             replies: Replies::default(),

@@ -53,15 +53,11 @@ impl Asking {
             Proof::Digest | Proof::Tail => (self.binary, false),
         };
         let verbs = [(wants_size, "SIZE"), (wants_time, "MDTM")];
-        let mut lines: Vec<Vec<u8>> = verbs
+        let lines: Vec<Vec<u8>> = verbs
             .iter()
             .filter(|(wanted, _)| *wanted)
             .map(|(_, verb)| self.line(verb))
             .collect();
-        let asks_features = self.may_want_digest(begun) && link.digests.is_none();
-        if asks_features {
-            lines.push(b"FEAT".to_vec());
-        }
         let mut replies = link.commands(&lines).await?.into_iter();
         let mut answer = |wanted: bool| wanted.then(|| replies.next()).flatten();
         let mut facts = Facts {
@@ -69,9 +65,6 @@ impl Asking {
             modified: answer(wants_time).and_then(|reply| Modified::read(told(&reply)?)),
             digest: None,
         };
-        if let Some(reply) = answer(asks_features) {
-            link.digests = Some(Question::offered(&reply.lines));
-        }
         if self.wants_digest(&facts, begun) {
             facts.digest = self.digest(link, begun).await?;
         }
@@ -102,8 +95,7 @@ impl Asking {
         begun: Option<&Facts>,
     ) -> Result<Option<Digest>, Failure> {
         let begun = begun.and_then(|facts| facts.digest.as_ref());
-        let offered = link.digests.as_deref().unwrap_or_default();
-        let Some(question) = Question::best(|verb| offered.contains(&verb), begun) else {
+        let Some(question) = Question::best(|verb| link.features.offers(verb), begun) else {
             return Ok(None);
         };
         let reply = link.command(&self.line(question.verb)).await?;

@@ -66,11 +66,23 @@ pub(crate) struct End {
 }
 
 /// How an attempt begins.
-enum Plan {
-    /// The node sends from this octet on; first comes what the client has got.
-    From(u64, Option<Swallow>),
-    /// The client has all of it, and it is the same file.
-    Complete,
+struct Plan {
+    /// The node sends from this octet on.
+    from: u64,
+    /// What it sends again, and the client has got.
+    again: Option<Swallow>,
+    /// The client has all of it, and this is the same file: only the node's word is missing.
+    whole: bool,
+}
+
+impl Plan {
+    fn from(from: u64, again: Option<Swallow>) -> Self {
+        Self {
+            from,
+            again,
+            whole: false,
+        }
+    }
 }
 
 impl Download {
@@ -133,7 +145,7 @@ impl Download {
         if !self.marked {
             self.delivered = self.memory(&found);
             self.begun = found;
-            return Ok(Plan::From(self.offset, None));
+            return Ok(Plan::from(self.offset, None));
         }
         let verdict = self.begun.verdict(&found);
         if let Verdict::Other(what) = verdict {
@@ -141,14 +153,17 @@ impl Download {
         }
         if !self.binary {
             // Offsets mean nothing after a conversion, so all of it is sent again (RFC 3659 §5.3).
-            return Ok(Plan::From(self.offset, self.delivered.again()));
+            return Ok(Plan::from(self.offset, self.delivered.again()));
         }
         let place = self.offset.saturating_add(self.delivered.count());
         match (verdict, self.delivered.again()) {
-            (Verdict::Same, _) if self.begun.size == Some(place) => Ok(Plan::Complete),
-            (Verdict::Same, _) => Ok(Plan::From(place, None)),
-            (_, Some(again)) => Ok(Plan::From(place.saturating_sub(again.left()), Some(again))),
-            (_, None) if self.delivered.count() == 0 => Ok(Plan::From(place, None)),
+            (Verdict::Same, _) => Ok(Plan {
+                from: place,
+                again: None,
+                whole: self.begun.size == Some(place),
+            }),
+            (_, Some(again)) => Ok(Plan::from(place.saturating_sub(again.left()), Some(again))),
+            (_, None) if self.delivered.count() == 0 => Ok(Plan::from(place, None)),
             (_, None) => Err(self.diverged(
                 "this node does not say what would prove that its file is the one begun".into(),
             )),
@@ -275,10 +290,7 @@ impl Request<Account> for Download {
     ) -> Result<Reply, Failure> {
         self.held.forget();
         link.bring(&account.state).await?;
-        let (from, mut again) = match self.plan(link).await? {
-            Plan::From(from, again) => (from, again),
-            Plan::Complete => return Ok(Reply::new(226, COMPLETE)),
-        };
+        let mut plan = self.plan(link).await?;
         let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
         let abort = self.abort.clone();
         // The client's connection is there before the node begins, which would wait for it otherwise.
@@ -289,10 +301,15 @@ impl Request<Account> for Download {
             }
             made = self.data.connected(director).fuse() => made?,
         }
-        let mark = self.begin(link, from).await?;
+        let mark = match self.begin(link, plan.from).await {
+            Ok(mark) => mark,
+            // Some servers have no transfer of nothing.
+            Err(failure) if plan.whole && failure.is_fit() => return Ok(Reply::new(226, COMPLETE)),
+            Err(failure) => return Err(failure),
+        };
         self.mark(&mark).await?;
         let moved = futures_util::select_biased! {
-            moved = self.transfer((link, node), again.as_mut(), director).fuse() => Some(moved),
+            moved = self.transfer((link, node), plan.again.as_mut(), director).fuse() => Some(moved),
             () = abort.asked().fuse() => None,
         };
         match moved {
@@ -303,7 +320,7 @@ impl Request<Account> for Download {
             }
             Some(Err(_)) | None => return Err(self.give_up(link, director).await),
         }
-        let reply = self.end(link, again.as_ref()).await?;
+        let reply = self.end(link, plan.again.as_ref()).await?;
         let client = self.data.stream().await?;
         self.held.release(client, &mut self.delivered).await?;
         Ok(reply)

@@ -219,23 +219,6 @@ impl Question {
         }
     }
 
-    /// The commands for digests among the lines of a reply to FEAT (RFC 2389 §3.2).
-    pub(crate) fn offered(lines: &[Vec<u8>]) -> Vec<&'static str> {
-        let words = |line: &Vec<u8>| {
-            let words = String::from_utf8_lossy(line).to_ascii_uppercase();
-            // Some servers name several on one line: `XCRC;XMD5`.
-            let words = words.split([' ', ';', ',']);
-            words.map(str::to_owned).collect::<Vec<_>>()
-        };
-        let words: Vec<String> = lines.iter().flat_map(words).collect();
-        let offered = |verb: &&str| words.iter().any(|word| word == verb);
-        QUESTIONS
-            .iter()
-            .map(|question| question.verb)
-            .filter(offered)
-            .collect()
-    }
-
     /// The best question that a node answers which `offers` these verbs. To prove a file that was
     /// begun with the digest `begun`, only one that may yield a digest of the same kind is any good.
     pub(crate) fn best(offers: impl Fn(&str) -> bool, begun: Option<&Digest>) -> Option<Self> {
@@ -383,19 +366,6 @@ mod tests {
         assert_eq!(crc.read(b"BEEF").unwrap().hex, "0000beef");
         assert_eq!(crc.read(b""), None);
         assert_eq!(md5.read(b"Computing MD5 digest"), None);
-    }
-
-    #[test]
-    fn what_a_node_offers_is_read_from_its_feat() {
-        let lines = [
-            "Features:",
-            " MDTM",
-            " HASH SHA-1;SHA-256*",
-            " xmd5;XCRC",
-            "End",
-        ];
-        let lines: Vec<Vec<u8>> = lines.iter().map(|line| line.as_bytes().to_vec()).collect();
-        assert_eq!(Question::offered(&lines), ["HASH", "XMD5", "XCRC"]);
     }
 
     #[test]
