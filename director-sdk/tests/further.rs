@@ -2,7 +2,7 @@
 //! faults planted in a plugin for it.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used)] // a test: what is not as written here must fail
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test: what is not as written here must fail
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,11 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use director_sdk::testing::{
-    Counts, Cut, Leftover, Wire, World, every_call, every_cut, every_poll,
+    Counts, Cut, Leftover, Wire, World, every_call, every_cut, every_poll, some_cuts,
 };
 use director_sdk::{
-    Client, ClientStream, ConfigMistake, Director, Exception, Failure, Host, Kind, Links, Listener,
-    Load, NodeStream, Protocol, RelayEnd, Request, Resend, Session, Who, async_trait,
+    Client, ClientStream, ClientTls, ConfigMistake, Director, Exception, Failure, Host, Kind,
+    Links, Listener, Load, NodeStream, Protocol, RelayEnd, Request, Resend, Session, Who,
+    async_trait,
 };
 use serde::Deserialize;
 
@@ -37,6 +38,10 @@ struct Options {
     believes_the_end: bool,
     /// Accepts anybody's connection.
     anyone: bool,
+    /// TLS with the nodes, on both connections.
+    tls: bool,
+    /// The client's data connection must resume the TLS session of the other.
+    resumed: bool,
 }
 
 #[async_trait]
@@ -51,16 +56,32 @@ impl Protocol for Ferry {
 
     async fn serve(&self, client: Client, director: Director) -> Result<(), Failure> {
         let mut client = client.stream;
-        let mut chain = director.chain(Account);
+        let mut chain = director.chain(Account {
+            tls: self.options.tls,
+        });
         let mut line = Vec::new();
         while client.read_line(&mut line, 100).await? > 0 {
             let said = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if said == "tls" {
+                client.write_all(b"go on\n").await?;
+                let begun = client.start_tls(ClientTls::default()).await;
+                assert_eq!(begun.is_err(), client.trouble().is_some());
+                assert_eq!(begun?.version, 0x0304);
+                continue;
+            }
             let (word, port) = said.split_once(' ').unwrap_or((&said, ""));
-            let data = match port.parse() {
+            let mut data = match port.parse() {
                 Ok(port) => director.connect(&client, port).await?,
                 Err(_) => self.accepted(&mut client, &director).await?,
             };
             assert_eq!(data.local().unwrap().ip(), client.local().unwrap().ip());
+            if client.tls().is_some() {
+                let mut how = ClientTls::default().of(&client);
+                if self.options.resumed {
+                    how = how.require_resumed();
+                }
+                data.start_tls(how).await?;
+            }
             let mut fetch = Fetch {
                 data,
                 near: word == "near",
@@ -106,13 +127,24 @@ impl Ferry {
     }
 }
 
-struct Account;
+struct Account {
+    tls: bool,
+}
 
 #[async_trait]
 impl Session for Account {
     type Link = NodeStream;
 
-    async fn establish(&mut self, node: NodeStream, _: &Director) -> Result<NodeStream, Failure> {
+    async fn establish(
+        &mut self,
+        mut node: NodeStream,
+        _: &Director,
+    ) -> Result<NodeStream, Failure> {
+        if self.tls {
+            say(&mut node, "TLS\n").await?;
+            hear(&mut node).await?;
+            assert!(!node.start_tls(None).await?.resumed);
+        }
         Ok(node)
     }
 }
@@ -134,7 +166,7 @@ impl Fetch {
             let mut listener: Listener<NodeStream> = director.listen(control, 0..=0, Who::Peer)?;
             let port = listener.address().port();
             say(control, &format!("PUSH {} {port}\n", self.sent)).await?;
-            return Ok(listener.accept().await?);
+            return self.protected(control, listener.accept().await?).await;
         }
         say(control, &format!("FETCH {}\n", self.sent)).await?;
         let answer = hear(control).await?;
@@ -145,6 +177,17 @@ impl Fetch {
         let data = director.connect(control, port).await?;
         assert_eq!(data.node(), control.node());
         assert_eq!(data.peer().unwrap().port(), port);
+        self.protected(control, data).await
+    }
+
+    async fn protected(
+        &self,
+        control: &NodeStream,
+        mut data: NodeStream,
+    ) -> Result<NodeStream, Failure> {
+        if self.options.tls {
+            assert!(data.start_tls(Some(control)).await?.resumed);
+        }
         Ok(data)
     }
 }
@@ -198,9 +241,10 @@ impl Request<Account> for Fetch {
         _: Option<&mut NodeStream>,
         why: &Exception,
     ) -> Resend {
-        match why.kind {
-            Kind::ClientGone => Resend::Never,
-            _ => Resend::Anywhere,
+        if why.kind == Kind::ClientGone {
+            Resend::Never
+        } else {
+            Resend::Anywhere
         }
     }
 }
@@ -222,10 +266,19 @@ async fn pier(mut wire: Wire) {
                 }
                 listener.accept().await
             }
+            ["TLS"] if line.ends_with('\n') => {
+                if wire.write_all(b"OK\n").await.is_err() || wire.start_tls(None).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             ["PUSH", _, port] if line.ends_with('\n') => wire.connect(port.parse().unwrap()).await,
             _ => return,
         };
         let Ok(mut data) = data else { return };
+        if wire.tls().is_some() && data.start_tls(None).await.is_err() {
+            return;
+        }
         let from: usize = words[1].parse().unwrap();
         if data
             .write_all(TEXT.get(from..).unwrap_or(b""))
@@ -234,6 +287,7 @@ async fn pier(mut wire: Wire) {
         {
             return;
         }
+        data.close();
         drop(data);
         if wire
             .write_all(format!("END {}\n", TEXT.len()).as_bytes())
@@ -256,9 +310,22 @@ fn ferry(options: &str) -> impl Fn(&World) {
 
 /// What a client gets that asks four times, each time in another way.
 fn asks(world: &World) -> Vec<(String, String)> {
+    asks_with(world, false)
+}
+
+async fn upgrade(client: &mut Wire) {
+    client.write_all(b"tls\n").await.unwrap();
+    assert_eq!(client.read_line().await.unwrap(), "go on\n");
+    assert!(!client.start_tls(None).await.unwrap().resumed);
+}
+
+fn asks_with(world: &World, tls: bool) -> Vec<(String, String)> {
     world.run(async {
         let mut client = world.connect();
         let mut got = Vec::new();
+        if tls {
+            upgrade(&mut client).await;
+        }
         for (word, passive) in [
             ("get", true),
             ("get", false),
@@ -279,6 +346,9 @@ fn asks(world: &World) -> Vec<(String, String)> {
                 client.write_all(line.as_bytes()).await.unwrap();
                 listener.accept().await.unwrap()
             };
+            if tls {
+                assert!(data.start_tls(Some(&client)).await.unwrap().resumed);
+            }
             let text = data.read_to_end().await;
             let text = text.map_or_else(
                 |error| error.to_string(),
@@ -508,4 +578,138 @@ fn a_silent_node_is_not_connected_to_and_a_dead_one_refuses() {
         client.read_line().await.unwrap()
     });
     assert_eq!(said, "Exhausted\n", "refused at port 1: {}", world.story());
+}
+
+const TLS: &str = r#"{"tls": true, "resumed": true}"#;
+
+#[test]
+fn tls_at_both_ends_survives_every_cut_garbage_and_truncation_included() {
+    let swept = some_cuts(3, &Cut::ALL, 5, |world| {
+        ferry(TLS)(world);
+        asks_with(world, true)
+    });
+    assert!(
+        swept.runs > 700 && swept.switches as usize > swept.runs / 2,
+        "{swept:?}"
+    );
+}
+
+#[test]
+fn tls_goes_through_any_room() {
+    for (room, piece) in [(1, 1), (7, 3), (100, 100), (1 << 14, 1 << 14)] {
+        let world = World::seeded(1);
+        world.buffers(room, piece);
+        ferry(TLS)(&world);
+        let text = String::from_utf8_lossy(TEXT).into_owned();
+        let got = asks_with(&world, true);
+        assert_eq!(
+            got,
+            vec![(text, "sent 44\n".to_owned()); 4],
+            "{}",
+            world.story()
+        );
+        assert_eq!(world.switches(), 0);
+        assert_eq!(world.finish(), Leftover::default());
+    }
+}
+
+#[test]
+fn an_end_without_close_notify_is_no_end() {
+    async fn attacked(mut wire: Wire) {
+        wire.read_line().await.unwrap();
+        wire.write_all(b"OK\n").await.unwrap();
+        wire.start_tls(None).await.unwrap();
+        wire.read_line().await.unwrap();
+        let (port, mut listener) = wire.listen();
+        let line = format!("PORT {port}\n");
+        wire.write_all(line.as_bytes()).await.unwrap();
+        let mut data = listener.accept().await.unwrap();
+        data.start_tls(None).await.unwrap();
+        data.write_all(&TEXT[..10]).await.unwrap();
+        wire.sleep(Duration::from_secs(1)).await;
+        data.truncate();
+        wire.sleep(Duration::from_secs(100)).await;
+    }
+    let world = World::seeded(1);
+    // It believes the end, and is right to do so with TLS.
+    world
+        .start::<Ferry>(r#"{"tls": true, "believes_the_end": true}"#)
+        .unwrap();
+    world.node("attacked", attacked);
+    let text = world.run(async {
+        let mut client = world.connect();
+        let (port, mut listener) = client.listen();
+        let line = format!("get {port}\n");
+        client.write_all(line.as_bytes()).await.unwrap();
+        let mut data = listener.accept().await.unwrap();
+        assert_eq!(data.read_exact(10).await.unwrap(), &TEXT[..10]);
+        world.node("sound", pier);
+        data.read_to_end().await.unwrap()
+    });
+    assert_eq!(text, &TEXT[10..], "{}", world.story());
+    assert_eq!(world.switches(), 1);
+}
+
+#[test]
+fn words_before_the_handshake_and_strange_sessions_are_refused() {
+    // Injected before the handshake: never read as if it had come after it.
+    let world = World::seeded(1);
+    ferry(TLS)(&world);
+    world.run(async {
+        let mut client = world.connect();
+        client.write_all(b"tls\nget\n").await.unwrap();
+        client.read_to_end().await.unwrap_err();
+    });
+    let ended = world.ended().remove(0);
+    assert_eq!(ended.kind, Some(Kind::ClientGone));
+    assert!(ended.detail.contains("before the handshake"), "{ended:?}");
+
+    // Another client's session, and none.
+    for with_other in [true, false] {
+        let world = World::seeded(1);
+        ferry(TLS)(&world);
+        world.run(async {
+            let (mut client, mut other) = (world.connect(), world.connect());
+            upgrade(&mut client).await;
+            upgrade(&mut other).await;
+            client.write_all(b"get\n").await.unwrap();
+            assert_eq!(client.read_line().await.unwrap(), "at 6000\n");
+            let mut data = client.connect(6000).await.unwrap();
+            let met = data.start_tls(with_other.then_some(&other)).await;
+            let met = met.unwrap_err().to_string();
+            assert!(met.contains("alert 40"), "{met}");
+        });
+        let ended = world.ended().remove(0);
+        assert!(ended.detail.contains("no TLS with the client"), "{ended:?}");
+    }
+}
+
+#[test]
+fn tls_that_does_not_come_about_says_why() {
+    let world = World::seeded(1);
+    ferry(TLS)(&world);
+    world.without_certificate();
+    world.run(async {
+        let mut client = world.connect();
+        client.write_all(b"tls\n").await.unwrap();
+        assert_eq!(client.read_line().await.unwrap(), "go on\n");
+        let met = client.start_tls(None).await.unwrap_err();
+        assert_eq!(met.kind(), ErrorKind::InvalidData, "{met}");
+    });
+
+    let world = World::seeded(1);
+    ferry(TLS)(&world);
+    world.distrust("a");
+    world.distrust("b");
+    let text = world.run(async {
+        let mut client = world.connect();
+        upgrade(&mut client).await;
+        let (port, mut listener) = client.listen();
+        let line = format!("get {port}\n");
+        client.write_all(line.as_bytes()).await.unwrap();
+        let mut data = listener.accept().await.unwrap();
+        data.start_tls(Some(&client)).await.unwrap();
+        data.read_to_end().await.unwrap()
+    });
+    assert_eq!(text, TEXT, "{}", world.story());
 }

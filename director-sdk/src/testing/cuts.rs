@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
+use super::faults::Fault;
 use super::net::{Cut, Way};
-use super::state::Fault;
 use super::{Counts, Leftover, World};
 
 /// What a sweep went through.

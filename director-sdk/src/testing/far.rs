@@ -9,9 +9,11 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::further::Ear;
-use super::net::{ECONNREFUSED, Way};
+use super::net::{ECONNREFUSED, End, Way};
+use super::record::Secured;
 use super::state::{State, number};
 use super::{Wire, World};
+use crate::tls::Tls;
 
 impl Wire {
     /// This end: the node's, or the client's.
@@ -75,10 +77,47 @@ impl Wire {
     pub async fn write_urgent(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes).await?;
         let mut state = self.state.borrow_mut();
-        state.connections[self.connection]
-            .pipe(Way::In)
-            .mark_urgent();
+        let connection = &mut state.connections[self.connection];
+        if connection.tls[End::Far.index()].is_none() {
+            connection.pipe(Way::In).mark_urgent();
+        }
         Ok(())
+    }
+
+    /// Upgrades this end to TLS: a node as the server, a client as the client, which asks to resume the
+    /// TLS session of `resume`. The mock of the kit has a handshake, records with a checksum, alerts
+    /// and `close_notify`, so it can be cut, garbled and truncated like the real one; it hides nothing.
+    ///
+    /// # Errors
+    ///
+    /// The handshake failed (`InvalidData`), or the connection ended (`UnexpectedEof`) or was reset.
+    pub async fn start_tls(&mut self, resume: Option<&Self>) -> io::Result<Tls> {
+        let ticket = resume.map_or(0, |other| {
+            let state = self.state.borrow();
+            let tls = &state.connections[other.connection].tls[End::Far.index()];
+            tls.as_ref().map_or(0, Secured::ticket)
+        });
+        poll_fn(|cx| {
+            let mut state = self.state.borrow_mut();
+            let done = state.start_far_tls(self.connection, ticket, cx.waker());
+            done.map_err(|code| state.far_error(self.connection, code))
+        })
+        .await?;
+        self.tls().ok_or(io::ErrorKind::NotConnected.into())
+    }
+
+    /// This end's TLS as it stands; `None` without.
+    pub fn tls(&self) -> Option<Tls> {
+        let state = self.state.borrow();
+        let tls = state.connections[self.connection].tls[End::Far.index()].as_ref()?;
+        tls.told()
+    }
+
+    /// Says the end of what is written with a FIN alone, without the `close_notify` of TLS: what an
+    /// attacker who wants a shorter file does.
+    pub fn truncate(&mut self) {
+        let mut state = self.state.borrow_mut();
+        state.connections[self.connection].pipe(Way::In).end();
     }
 
     /// Which of the bytes that the director has written here were urgent, counted from the first byte

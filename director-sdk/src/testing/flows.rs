@@ -1,11 +1,12 @@
 //! Streams and relays of the kit's host.
 
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Poll, Waker};
+use std::task::{Poll, Waker, ready};
 
 use director_abi as abi;
 
-use super::net::{Connection, EIO, EPIPE, Way};
+use super::net::{Connection, ECONNRESET, EIO, EPIPE, End, Way};
+use super::record::Secured;
 use super::state::{Owner, Relay, State, Stream, number};
 
 impl State {
@@ -28,6 +29,7 @@ impl State {
             waiting: None,
             blocked: None,
             closed: false,
+            trouble: None,
             reader: None,
             writer: None,
         };
@@ -35,7 +37,7 @@ impl State {
         number
     }
 
-    fn usable(&mut self, number: u64) -> Result<&mut Stream, i32> {
+    pub(super) fn usable(&mut self, number: u64) -> Result<&mut Stream, i32> {
         let stream = self.streams.get(&number).ok_or(abi::CODE_GONE)?;
         if stream.cut {
             return Err(abi::CODE_CUT);
@@ -68,8 +70,8 @@ impl State {
             accepted: stream.accepted,
             local: address(connection.near),
             peer: address(connection.far),
-            tls_flags: 0,
-            tls_version: 0,
+            tls_flags: connection.tls[0].as_ref().map_or(0, Secured::flags),
+            tls_version: connection.tls[0].as_ref().map_or(0, Secured::version),
         })
     }
 
@@ -82,16 +84,25 @@ impl State {
             return Poll::Ready(Err(abi::CODE_GONE));
         };
         if stream.taken == stream.lent.len() {
-            stream.lent.clear();
-            stream.taken = 0;
-            let pipe = self.connections[stream.connection].pipe(Way::In);
-            match pipe.read(&mut stream.lent, 16 * 1024, waker) {
+            // Taken out, so that the rest of the state can be changed meanwhile.
+            let mut lent = std::mem::take(&mut stream.lent);
+            lent.clear();
+            let connection = stream.connection;
+            let read = self.receive(connection, End::Near, &mut lent, 16 * 1024, waker);
+            let Some(stream) = self.streams.get_mut(&number) else {
+                return Poll::Ready(Err(abi::CODE_GONE));
+            };
+            (stream.lent, stream.taken) = (lent, 0);
+            match read {
                 Poll::Pending => {
                     stream.waiting.get_or_insert(self.now);
                     stream.reader = Some(waker.clone());
                     return Poll::Pending;
                 }
-                Poll::Ready(Err(code)) => return Poll::Ready(Err(code)),
+                Poll::Ready(Err(code)) => {
+                    self.note_trouble(number, code);
+                    return Poll::Ready(Err(code));
+                }
                 Poll::Ready(Ok(0)) => {}
                 Poll::Ready(Ok(_)) => self.note_life(number, 0),
             }
@@ -125,7 +136,7 @@ impl State {
             Ok(stream) => stream.connection,
             Err(code) => return Poll::Ready(Err(code)),
         };
-        let wrote = self.write(connection, Way::Out, pieces, waker);
+        let wrote = self.transmit(connection, End::Near, pieces, waker);
         let now = self.now;
         if let Some(stream) = self.streams.get_mut(&number) {
             match wrote {
@@ -138,7 +149,10 @@ impl State {
                     stream.accepted += n as u64;
                     self.note_life(number, n as u64);
                 }
-                Poll::Ready(Err(_)) => stream.blocked = None,
+                Poll::Ready(Err(code)) => {
+                    stream.blocked = None;
+                    self.note_trouble(number, code);
+                }
             }
         }
         wrote
@@ -155,28 +169,49 @@ impl State {
         if let (Poll::Ready(Ok(n)), Some(stream)) = (wrote, self.streams.get(&number))
             && n == bytes.len()
         {
-            let connection = stream.connection;
-            self.connections[connection].pipe(Way::Out).mark_urgent();
+            let connection = &mut self.connections[stream.connection];
+            if connection.tls[End::Near.index()].is_none() {
+                connection.pipe(Way::Out).mark_urgent();
+            }
         }
         wrote
     }
 
-    /// A pipe takes what it takes at once: there is nothing to flush, but there may be an error.
-    pub(super) fn flush(&mut self, number: u64) -> Result<(), i32> {
-        let connection = self.usable(number)?.connection;
-        match self.connections[connection].pipe(Way::Out).is_broken() {
-            true => Err(super::net::ECONNRESET),
-            false => Ok(()),
+    /// A pipe takes what it takes at once: there is nothing to flush but TLS, and there may be an error.
+    pub(super) fn flush(&mut self, number: u64, waker: &Waker) -> Poll<Result<(), i32>> {
+        let connection = match self.usable(number) {
+            Ok(stream) => stream.connection,
+            Err(code) => return Poll::Ready(Err(code)),
+        };
+        if self.connections[connection].pipe(Way::Out).is_broken() {
+            self.note_trouble(number, ECONNRESET);
+            return Poll::Ready(Err(ECONNRESET));
         }
+        self.drain(connection, End::Near, waker).map(Ok)
     }
 
-    pub(super) fn close(&mut self, number: u64) -> Result<(), i32> {
-        self.flush(number)?;
-        let stream = self.usable(number)?;
+    pub(super) fn close(&mut self, number: u64, waker: &Waker) -> Poll<Result<(), i32>> {
+        ready!(self.flush(number, waker))?;
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return Poll::Ready(Err(abi::CODE_GONE));
+        };
         stream.closed = true;
         let connection = stream.connection;
-        self.connections[connection].pipe(Way::Out).end();
-        Ok(())
+        self.finish(connection, End::Near);
+        self.drain(connection, End::Near, waker).map(Ok)
+    }
+
+    /// Keeps what a stream's first failure was.
+    pub(super) fn note_trouble(&mut self, number: u64, code: i32) {
+        let Some(stream) = self.streams.get_mut(&number) else {
+            return;
+        };
+        let tls = self.connections[stream.connection].tls[End::Near.index()].as_ref();
+        let words = tls.and_then(Secured::trouble).map(str::to_owned);
+        stream.trouble.get_or_insert_with(|| match words {
+            Some(words) => words,
+            None => std::io::Error::from_raw_os_error(code).to_string(),
+        });
     }
 
     pub(super) fn give_up(&mut self, number: u64) {

@@ -90,7 +90,7 @@ impl State {
         }
     }
 
-    fn first_of(&self, number: u64) -> u64 {
+    pub(super) fn first_of(&self, number: u64) -> u64 {
         match self.streams.get(&number).map(|stream| stream.owner) {
             Some(Owner::Beside(first)) => first,
             Some(Owner::Task(_) | Owner::Link) | None => number,

@@ -79,13 +79,17 @@ mod cuts;
 mod engine;
 mod exec;
 mod far;
+mod faults;
 mod flows;
 mod further;
 mod net;
+mod record;
 mod recover;
 mod run;
+mod secure;
 mod see;
 mod state;
+mod store;
 mod wire;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::{Poll, Waker};
 
 use super::exec::Chance;
+use super::record::Secured;
 
 /// The peer has reset the connection.
 pub(super) const ECONNRESET: i32 = 104;
@@ -65,6 +66,44 @@ impl Way {
             Self::Out => 0,
             Self::In => 1,
         }
+    }
+}
+
+/// An end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The host's.
+    Near,
+    /// The node's, or the client's.
+    Far,
+}
+
+impl End {
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Near => 0,
+            Self::Far => 1,
+        }
+    }
+
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Near => Self::Far,
+            Self::Far => Self::Near,
+        }
+    }
+
+    /// The way that it writes.
+    pub(super) fn writes(self) -> Way {
+        match self {
+            Self::Near => Way::Out,
+            Self::Far => Way::In,
+        }
+    }
+
+    /// The way that it reads.
+    pub(super) fn reads(self) -> Way {
+        self.other().writes()
     }
 }
 
@@ -185,6 +224,11 @@ impl Pipe {
         self.broken.is_some()
     }
 
+    /// Why nothing can be written or read any more.
+    pub(super) fn broken(&self) -> Option<i32> {
+        self.broken
+    }
+
     /// Whether a writer waits for room.
     pub(super) fn is_awaited(&self) -> bool {
         self.writer.is_some()
@@ -242,6 +286,8 @@ pub(super) struct Connection {
     /// The node's end, or the client's.
     pub(super) far: SocketAddr,
     pub(super) pipes: [Pipe; 2],
+    /// What TLS each end has, by [`End::index`].
+    pub(super) tls: [Option<Secured>; 2],
     /// What happens when [`Pipe::fault_at`] is reached.
     pub(super) cut: Option<Cut>,
 }

@@ -24,6 +24,8 @@ pub struct Counts {
     pub connects: usize,
     /// Listeners for further connections.
     pub listeners: usize,
+    /// Spools.
+    pub spools: usize,
 }
 
 /// What a task of the plugin's was.

@@ -14,9 +14,12 @@ use director_recovery::{Budget, Kind, Limits};
 
 use super::abi::LinkState;
 use super::exec::{Chance, Ready, TaskId};
+use super::faults::Fault;
 use super::further::{Connect, Ear, Listener};
-use super::net::{Connection, Cut, HERE, INSIDE, Pipe, SERVED, Way, node_ip};
+use super::net::{Connection, HERE, INSIDE, Pipe, SERVED, node_ip};
 use super::recover::{Chain, Link, Node, Open};
+use super::secure::Giver;
+use super::store::Spool;
 use super::{Counts, Ended};
 
 /// A host's number. No two are alike in one process, so a number of another world, or of another
@@ -36,15 +39,6 @@ pub(super) fn metric_number(key: &str) -> u64 {
         keys.len() - 1
     });
     at as u64 + 1
-}
-
-/// Where a cut is to happen: on the nth connection to a node, when so many bytes went that way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) connection: usize,
-    pub(super) way: Way,
-    pub(super) at: u64,
-    pub(super) cut: Cut,
 }
 
 /// A task of the plugin's.
@@ -86,6 +80,8 @@ pub(super) struct Stream {
     /// Since when the peer takes nothing that the plugin writes.
     pub(super) blocked: Option<Duration>,
     pub(super) closed: bool,
+    /// Its first failure, in words.
+    pub(super) trouble: Option<String>,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
 }
@@ -127,6 +123,17 @@ pub(super) struct State {
     pub(super) next_port: u16,
     /// What ended with the first stream of its bundle, and whose handle the plugin has not dropped.
     pub(super) orphans: BTreeSet<u64>,
+    pub(super) spools: BTreeMap<u64, Spool>,
+    /// What the service's spools may have together, in memory and on the disk.
+    pub(super) spool_room: (u64, u64),
+    /// The disk of the spools fails.
+    pub(super) disk_broken: bool,
+    /// Who gave the tickets of TLS sessions.
+    pub(super) sessions: BTreeMap<u64, Giver>,
+    /// The service has no certificate.
+    pub(super) bare: bool,
+    /// Nodes whose certificates are not trusted.
+    pub(super) distrusted: BTreeSet<u32>,
     /// Connections of strangers, which were reset.
     pub(super) strangers: u64,
     pub(super) chains: BTreeMap<u64, Chain>,
@@ -188,6 +195,12 @@ impl State {
             ears: BTreeMap::new(),
             next_port: FIRST_FREE,
             orphans: BTreeSet::new(),
+            spools: BTreeMap::new(),
+            spool_room: (64 << 20, 1 << 30),
+            disk_broken: false,
+            sessions: BTreeMap::new(),
+            bare: false,
+            distrusted: BTreeSet::new(),
             strangers: 0,
             chains: BTreeMap::new(),
             tickets: BTreeMap::new(),
@@ -227,6 +240,7 @@ impl State {
             tickets: self.tickets.len(),
             connects: self.connects.len(),
             listeners: self.listeners.len(),
+            spools: self.spools.len(),
         }
     }
 
@@ -266,6 +280,7 @@ impl State {
             near,
             far,
             pipes: [pipe(), pipe()],
+            tls: [None, None],
             cut: None,
         });
         if node.is_some() {
@@ -279,53 +294,6 @@ impl State {
             }
         }
         index
-    }
-
-    /// Writes into a connection, up to the fault, and lets that happen.
-    pub(super) fn write(
-        &mut self,
-        connection: usize,
-        way: Way,
-        pieces: &[&[u8]],
-        waker: &Waker,
-    ) -> Poll<Result<usize, i32>> {
-        let wrote = self.connections[connection].pipe(way).write(pieces, waker);
-        self.strike(connection, way);
-        wrote
-    }
-
-    /// Lets the fault happen when so many bytes have passed.
-    fn strike(&mut self, connection: usize, way: Way) {
-        let at = &mut self.connections[connection];
-        let pipe = at.pipe(way);
-        if pipe.fault_at != Some(pipe.passed) {
-            return;
-        }
-        pipe.fault_at = None;
-        let (cut, node) = (at.cut.take(), at.node);
-        let (Some(cut), Some(node)) = (cut, node) else {
-            return;
-        };
-        self.struck = Some(self.answered_so_far());
-        match cut {
-            Cut::Reset => self.connections[connection].reset(),
-            Cut::End => self.connections[connection].pipe(way).end(),
-            Cut::Stall => self.connections[connection].stick(),
-            Cut::Garbage => {
-                let chance = Chance::seeded(self.chance.next());
-                self.connections[connection].pipe(way).garble(chance);
-            }
-            Cut::Silence => self.silence(node),
-            Cut::Kill => self.kill(node),
-        }
-    }
-
-    pub(super) fn answered_so_far(&self) -> u64 {
-        self.connections
-            .iter()
-            .filter(|connection| connection.node.is_none())
-            .map(|connection| connection.pipes[Way::Out.index()].passed)
-            .sum()
     }
 
     // --- timers ---
@@ -424,8 +392,11 @@ impl State {
         let timers = keys(&self.timers, |timer| timer.task == task);
         let relays = keys(&self.relays, |relay| relay.task == task);
         let streams = keys(&self.streams, |stream| stream.owner == Owner::Task(task));
+        let spools = keys(&self.spools, |spool| spool.task == task);
         self.left_behind +=
             chains.len() + tickets.len() + timers.len() + relays.len() + streams.len();
+        self.left_behind += spools.len();
+        spools.into_iter().for_each(|number| self.end_spool(number));
         relays.into_iter().for_each(|number| {
             self.end_relay(number);
         });
@@ -436,24 +407,6 @@ impl State {
         chains.into_iter().for_each(|number| self.end_chain(number));
         streams.into_iter().for_each(|number| self.give_up(number));
         self.tasks.remove(&task);
-    }
-
-    /// Before a poll of a session: lets the fault of this poll happen. Whether the session is to be
-    /// cancelled instead of polled.
-    pub(super) fn strike_at_poll(&mut self, task: u64) -> bool {
-        self.session_polls += 1;
-        let now = Some(self.session_polls);
-        if now == self.down_at_poll {
-            self.struck = Some(self.answered_so_far());
-            let node = self.node_of(task);
-            if let Some(node) = node {
-                self.declare_down(node);
-            }
-        }
-        if now == self.cancel_at_poll {
-            self.struck = Some(self.answered_so_far());
-        }
-        now == self.cancel_at_poll
     }
 
     // --- seeing ---

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::net::{EPIPE, Way};
+use super::net::End;
 use super::state::State;
 
 /// The far end of a connection: a node's, or a client's. Dropping it closes it, as the end of a
-/// process does.
+/// process does: with a FIN, and without the `close_notify` of TLS.
 pub struct Wire {
     pub(super) state: Rc<RefCell<State>>,
     pub(super) connection: usize,
@@ -37,17 +37,20 @@ impl Wire {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         let mut state = self.state.borrow_mut();
-        state.connections[self.connection]
-            .pipe(Way::Out)
-            .read(into, most, cx.waker())
-            .map_err(io::Error::from_raw_os_error)
+        let read = state.receive(self.connection, End::Far, into, most, cx.waker());
+        read.map_err(|code| state.far_error(self.connection, code))
     }
 
     fn poll_give(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state.borrow_mut();
-        state
-            .write(self.connection, Way::In, &[bytes], cx.waker())
-            .map_err(io::Error::from_raw_os_error)
+        let wrote = state.transmit(self.connection, End::Far, &[bytes], cx.waker());
+        wrote.map_err(|code| state.far_error(self.connection, code))
+    }
+
+    /// Ready when what was written is in the connection.
+    fn poll_drained(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.borrow_mut();
+        state.drain(self.connection, End::Far, cx.waker()).map(Ok)
     }
 
     /// Reads at most as many bytes as `into` has room for; 0 at the end.
@@ -112,13 +115,13 @@ impl Wire {
             let n = poll_fn(|cx| self.poll_give(cx, left)).await?;
             left = &left[n..];
         }
-        Ok(())
+        poll_fn(|cx| self.poll_drained(cx)).await
     }
 
-    /// Says the end of what is written (a FIN); reading goes on.
+    /// Says the end of what is written (a FIN, and before it the `close_notify` of TLS); reading goes
+    /// on.
     pub fn close(&mut self) {
-        let mut state = self.state.borrow_mut();
-        state.connections[self.connection].pipe(Way::In).end();
+        self.state.borrow_mut().finish(self.connection, End::Far);
     }
 
     /// Resets the connection.
@@ -160,9 +163,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if !self.closed {
             let mut state = self.state.borrow_mut();
-            let connection = &mut state.connections[self.connection];
-            connection.pipe(Way::In).end();
-            connection.pipe(Way::Out).break_with(EPIPE);
+            state.hang_up(self.connection);
         }
     }
 }
@@ -189,13 +190,13 @@ impl AsyncWrite for Wire {
         self.poll_give(cx, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_drained(cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.close();
-        Poll::Ready(Ok(()))
+        self.poll_drained(cx)
     }
 }
 
@@ -223,13 +224,13 @@ impl hyper::rt::Write for Wire {
         self.poll_give(cx, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_drained(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.close();
-        Poll::Ready(Ok(()))
+        self.poll_drained(cx)
     }
 }
 

@@ -59,14 +59,14 @@ pub(super) static API: HostApi = HostApi {
     listener_poll_accept: Some(more::listener_poll_accept),
     listener_end: Some(more::listener_end),
     stream_poll_urgent: Some(more::stream_poll_urgent),
-    stream_poll_start_tls: None,
-    stream_error: None,
-    spool: None,
-    spool_poll_append: None,
-    spool_poll_read: None,
-    spool_forget: None,
-    spool_info: None,
-    spool_end: None,
+    stream_poll_start_tls: Some(more::stream_poll_start_tls),
+    stream_error: Some(more::stream_error),
+    spool: Some(more::spool),
+    spool_poll_append: Some(more::spool_poll_append),
+    spool_poll_read: Some(more::spool_poll_read),
+    spool_forget: Some(more::spool_forget),
+    spool_info: Some(more::spool_info),
+    spool_end: Some(more::spool_end),
 };
 
 /// Seconds from 1970 to the start of every world's clock: 2026-01-01.
@@ -188,16 +188,16 @@ unsafe extern "C" fn stream_poll_write(
     with(GONE, |state| io(state.send(stream, &pieces, &waker)))
 }
 
-unsafe extern "C" fn stream_poll_flush(stream: u64, _waker: *const abi::Waker) -> IoPoll {
-    with(GONE, |state| {
-        io(Poll::Ready(state.flush(stream).map(|()| 0)))
-    })
+unsafe extern "C" fn stream_poll_flush(stream: u64, waker: *const abi::Waker) -> IoPoll {
+    // SAFETY: the plugin lends the waker for the call.
+    let waker = unsafe { keep_or_none(waker) };
+    with(GONE, |state| io(state.flush(stream, &waker).map_ok(|()| 0)))
 }
 
-unsafe extern "C" fn stream_poll_close(stream: u64, _waker: *const abi::Waker) -> IoPoll {
-    with(GONE, |state| {
-        io(Poll::Ready(state.close(stream).map(|()| 0)))
-    })
+unsafe extern "C" fn stream_poll_close(stream: u64, waker: *const abi::Waker) -> IoPoll {
+    // SAFETY: the plugin lends the waker for the call.
+    let waker = unsafe { keep_or_none(waker) };
+    with(GONE, |state| io(state.close(stream, &waker).map_ok(|()| 0)))
 }
 
 unsafe extern "C" fn stream_give_up(stream: u64) {

@@ -3,12 +3,14 @@
 use std::task::Poll;
 
 use director_abi as abi;
-use director_abi::{Bytes, ConnectSpec, IoPoll, ListenSpec, ListenerInfo};
+use director_abi::{
+    Bytes, ConnectSpec, IoPoll, ListenSpec, ListenerInfo, Owned, SpoolInfo, SpoolSpec, TlsSpec,
+};
 
 use super::functions::{GONE, io};
 use super::wakers::keep_or_none;
 use super::with;
-use crate::glue::layout::{adopt, give_back, lent};
+use crate::glue::layout::{adopt, give_back, lent, own};
 use crate::testing::flows::address;
 
 /// An answer that is a number, which is written when there is one.
@@ -110,4 +112,92 @@ pub(super) unsafe extern "C" fn stream_poll_urgent(
     // SAFETY: the plugin lends waker and bytes for the call.
     let (waker, bytes) = unsafe { (keep_or_none(waker), lent(bytes)) };
     with(GONE, |state| io(state.send_urgent(stream, bytes, &waker)))
+}
+
+pub(super) unsafe extern "C" fn stream_poll_start_tls(
+    stream: u64,
+    waker: *const abi::Waker,
+    spec: *const TlsSpec,
+) -> IoPoll {
+    // SAFETY: the plugin lends the waker for the call, and a struct with its size in front, or null.
+    let (waker, spec) = unsafe { (keep_or_none(waker), adopt(spec)) };
+    let (session_of, flags) = spec.map_or((0, 0), |spec| (spec.session_of, spec.flags));
+    let required = flags & TlsSpec::REQUIRE_RESUMED != 0;
+    with(GONE, |state| {
+        let answer = state.start_tls(stream, session_of, required, &waker);
+        io(answer.map_ok(|()| 0))
+    })
+}
+
+pub(super) unsafe extern "C" fn stream_error(stream: u64, text: *mut Owned) -> u32 {
+    with(abi::FAILED, |state| {
+        let Some(stream) = state.streams.get(&stream) else {
+            return abi::FAILED;
+        };
+        if !text.is_null() {
+            let words = own(stream.trouble.clone().unwrap_or_default());
+            // SAFETY: not null, and the plugin's to be written.
+            unsafe { text.write(words) };
+        }
+        abi::READY
+    })
+}
+
+pub(super) unsafe extern "C" fn spool(task: u64, spec: *const SpoolSpec) -> u64 {
+    // SAFETY: the plugin lends a struct with its size in front, or null.
+    match unsafe { adopt(spec) } {
+        None => 0,
+        Some(spec) => with(0, |state| state.begin_spool(task, spec.memory, spec.disk)),
+    }
+}
+
+pub(super) unsafe extern "C" fn spool_poll_append(
+    spool: u64,
+    waker: *const abi::Waker,
+    bytes: Bytes,
+) -> IoPoll {
+    // SAFETY: the plugin lends waker and bytes for the call.
+    let (waker, bytes) = unsafe { (keep_or_none(waker), lent(bytes)) };
+    with(GONE, |state| io(state.append(spool, bytes, &waker)))
+}
+
+pub(super) unsafe extern "C" fn spool_poll_read(
+    spool: u64,
+    waker: *const abi::Waker,
+    offset: u64,
+    into: *mut u8,
+    len: usize,
+) -> IoPoll {
+    // SAFETY: the plugin lends the waker for the call.
+    let waker = unsafe { keep_or_none(waker) };
+    with(GONE, |state| {
+        let found = state.read_spool(spool, offset, len, &waker);
+        io(found.map_ok(|bytes| {
+            if into.is_null() {
+                return 0;
+            }
+            // SAFETY: not null, and the plugin lends `len` bytes to be written; there are not more.
+            unsafe { into.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            bytes.len()
+        }))
+    })
+}
+
+pub(super) unsafe extern "C" fn spool_forget(spool: u64, before: u64) {
+    with((), |state| state.forget_in_spool(spool, before));
+}
+
+pub(super) unsafe extern "C" fn spool_info(spool: u64, info: *mut SpoolInfo) -> u32 {
+    with(abi::FAILED, |state| {
+        let Some(told) = state.spools.get(&spool).map(|spool| spool.told()) else {
+            return abi::FAILED;
+        };
+        // SAFETY: the plugin lends a struct with its size in front to be written, or null.
+        unsafe { give_back(info, told) };
+        abi::READY
+    })
+}
+
+pub(super) unsafe extern "C" fn spool_end(spool: u64) {
+    with((), |state| state.end_spool(spool));
 }
