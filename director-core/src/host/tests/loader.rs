@@ -28,6 +28,11 @@ impl Place {
 
     /// A library of `library.c`, with these macros.
     fn library(&self, macros: &[&str]) -> PathBuf {
+        self.library_with("include", macros)
+    }
+
+    /// The same, with the header in that directory of director-abi.
+    fn library_with(&self, header: &str, macros: &[&str]) -> PathBuf {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let library = self.0.join("libnear.so");
         let status = Command::new("cc")
@@ -36,7 +41,7 @@ impl Place {
             .arg(format!("-DMARK=\"{}\"", self.mark().display()))
             .args(macros.iter().map(|each| format!("-D{each}")))
             .arg("-I")
-            .arg(here.join("../director-abi/include"))
+            .arg(here.join("../director-abi").join(header))
             .arg(here.join("src/host/tests/library.c"))
             .status()
             .unwrap();
@@ -80,6 +85,16 @@ fn a_plugin_in_c_is_inspected_without_running_and_then_loaded_and_begun_once() {
     // Begun a second time, it would make no instance.
     let again = Library::load(&library).unwrap();
     assert!(std::sync::Arc::ptr_eq(&loaded.plugin, &again.plugin));
+}
+
+#[test]
+fn a_plugin_built_for_abi_1_0_is_loaded() {
+    let place = Place::new();
+    // The header as it was then; it does not change.
+    let library = place.library_with("tests/1.0", &[]);
+    let loaded = Library::load(&library).unwrap();
+    let told = loaded.describe();
+    assert_eq!((told.name.as_str(), told.abi_minor), ("near", 0));
 }
 
 #[test]
