@@ -10,6 +10,7 @@ pub mod cargo;
 pub mod director;
 pub mod fetch;
 pub mod folder;
+pub mod ftp;
 pub mod group;
 pub mod http;
 pub mod network;

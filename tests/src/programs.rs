@@ -19,6 +19,14 @@ pub fn chat_plugin() -> io::Result<PathBuf> {
     built("libdirector_chat.so", "-p director -p director-chat")
 }
 
+/// The FTP plugin.
+///
+/// # Errors
+/// As [`director`].
+pub fn ftp_plugin() -> io::Result<PathBuf> {
+    built("libdirector_ftp.so", "-p director -p director-ftp")
+}
+
 /// The example plugin.
 ///
 /// # Errors

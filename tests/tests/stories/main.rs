@@ -13,6 +13,8 @@ mod conformance;
 mod downloads;
 mod failover;
 mod first_command;
+mod ftp_downloads;
+mod ftp_servers;
 mod group;
 mod panics;
 mod plugin_is_apart;

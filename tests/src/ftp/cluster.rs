@@ -1,0 +1,264 @@
+//! A director before FTP servers, and the folders that these serve.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::director::{Director, Settings};
+use crate::folder::Folder;
+use crate::ftp::clients::Place;
+use crate::ftp::config::{Kind, Setup};
+use crate::ftp::content;
+use crate::ftp::identity::Identity;
+use crate::ftp::server::Server;
+use crate::network::Host;
+use crate::{process, programs};
+
+/// How long the cluster may take to be well.
+const SOON: Duration = Duration::from_secs(30);
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// A server each.
+    pub kinds: Vec<Kind>,
+    /// One home for all, or a home each.
+    pub shared: bool,
+    /// Bytes a second that a server gives one transfer.
+    pub rate: Option<u64>,
+    /// Each server on a host of its own, which can be cut off.
+    pub hosts: bool,
+    /// The servers and the director have certificates.
+    pub tls: bool,
+    /// More lines of `[services.ftp]`.
+    pub more: String,
+    /// Lines of `[services.ftp.options]`.
+    pub options: String,
+}
+
+impl Plan {
+    /// Servers without limits that share one home.
+    #[must_use]
+    pub fn of(kinds: &[Kind]) -> Self {
+        Self {
+            kinds: kinds.to_vec(),
+            shared: true,
+            rate: None,
+            hosts: false,
+            tls: false,
+            more: String::new(),
+            options: "storage = \"shared\"\n".to_owned(),
+        }
+    }
+
+    /// The same, with a home each.
+    #[must_use]
+    pub fn separate(mut self) -> Self {
+        self.shared = false;
+        self.options = "storage = \"separate\"\n".to_owned();
+        self
+    }
+
+    /// The same, each transfer at this many bytes a second.
+    #[must_use]
+    pub fn rate(mut self, rate: u64) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+}
+
+/// A running director and its servers.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The servers, in the config's order.
+    pub servers: Vec<Server>,
+    /// The director.
+    pub director: Director,
+    /// Certificates, when the plan says so.
+    pub identity: Option<Identity>,
+    /// Where a second listener is, with TLS first.
+    pub implicit: Option<String>,
+    /// All files.
+    pub folder: Folder,
+}
+
+impl Cluster {
+    /// Starts the servers and a director that finds them well. `fill` puts files into each home.
+    ///
+    /// # Errors
+    /// When anything does not start.
+    pub async fn start(plan: &Plan, fill: impl Fn(&Path) -> io::Result<()>) -> io::Result<Self> {
+        let folder = Folder::fresh("ftp")?;
+        let identity = match plan.tls {
+            true => Some(Identity::make(folder.path()).await?),
+            false => None,
+        };
+        let mut servers = Vec::new();
+        for (number, kind) in (1..).zip(&plan.kinds) {
+            let name = if plan.shared {
+                "home".to_owned()
+            } else {
+                format!("home{number}")
+            };
+            let fresh = !folder.join(&name).exists();
+            let home = content::folder(&folder.join(&name))?;
+            if fresh {
+                fill(&home)?;
+            }
+            let mut setup = Setup::new(*kind, &home);
+            setup.rate = plan.rate;
+            setup.identity = identity.as_ref().map(|identity| identity.both.clone());
+            servers.push(match plan.hosts {
+                true => {
+                    let host = Host::make(&format!("f{number}"), number).await?;
+                    Server::start_on(setup, host).await?
+                }
+                false => Server::start(setup).await?,
+            });
+        }
+        let (director, implicit) = start_director(plan, &servers, identity.as_ref()).await?;
+        director.all_up(SOON).await?;
+        Ok(Self {
+            servers,
+            director,
+            identity,
+            implicit,
+            folder,
+        })
+    }
+
+    /// Where clients go, without TLS.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::plain(&self.director.address)
+    }
+
+    /// Where clients go, with TLS.
+    ///
+    /// # Errors
+    /// When the cluster has no certificates.
+    pub fn tls_place(&self) -> io::Result<Place> {
+        let identity = self.identity.as_ref();
+        let identity =
+            identity.ok_or_else(|| io::Error::other("the cluster has no certificate"))?;
+        Ok(Place::tls(&self.director.address, &identity.authority))
+    }
+
+    /// The home of server `number`.
+    #[must_use]
+    pub fn home(&self, number: usize) -> &Path {
+        &self.servers[number].setup.home
+    }
+
+    /// The server, if there is one, that has the file open whose path ends so.
+    ///
+    /// # Errors
+    /// When the processes cannot be looked at.
+    pub fn carrier(&self, name: &str) -> io::Result<Option<usize>> {
+        for (number, server) in self.servers.iter().enumerate() {
+            if server.runs() && !server.sessions_with(name)?.is_empty() {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does to the server what the fault is. The server has the file open whose path ends with `name`.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub async fn hurt(&mut self, number: usize, fault: Fault, name: &str) -> io::Result<()> {
+        let server = &mut self.servers[number];
+        match fault {
+            Fault::Kill => server.kill().await,
+            Fault::Stop => server.signal(Signal::STOP),
+            Fault::KillSession => signal_session(server, name, Signal::KILL),
+            Fault::StopSession => signal_session(server, name, Signal::STOP),
+            Fault::Cut => host(server)?.cut().await,
+        }
+    }
+
+    /// Brings the server back to what it was, as a new process unless only its packets were dropped.
+    ///
+    /// # Errors
+    /// When it does not come back.
+    pub async fn mend(&mut self, number: usize, fault: Fault) -> io::Result<()> {
+        let server = &mut self.servers[number];
+        match fault {
+            Fault::Kill => server.restart().await,
+            Fault::Stop => {
+                server.kill().await?;
+                server.restart().await
+            }
+            Fault::KillSession | Fault::StopSession => Ok(()),
+            Fault::Cut => host(server)?.heal().await,
+        }
+    }
+}
+
+/// What is done to a server in the middle of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// `kill -9`.
+    Kill,
+    /// All its processes stand still.
+    Stop,
+    /// `kill -9` of the one session; the server lives.
+    KillSession,
+    /// The one session stands still; the server lives.
+    StopSession,
+    /// Its packets vanish.
+    Cut,
+}
+
+fn signal_session(server: &Server, name: &str, signal: Signal) -> io::Result<()> {
+    for pid in server.sessions_with(name)? {
+        process::signal(pid, signal)?;
+    }
+    Ok(())
+}
+
+fn host(server: &Server) -> io::Result<&Host> {
+    let host = server.host();
+    host.ok_or_else(|| io::Error::other("the server has no host of its own"))
+}
+
+async fn start_director(
+    plan: &Plan,
+    servers: &[Server],
+    identity: Option<&Identity>,
+) -> io::Result<(Director, Option<String>)> {
+    let mut more = plan.more.clone();
+    let mut implicit = None;
+    if let Some(identity) = identity {
+        let port = crate::group::free_port()?;
+        let Identity {
+            certificate, key, ..
+        } = identity;
+        more += &format!(
+            "\n[services.ftp.tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
+             listen = \"127.0.0.1:{port}\"\n\n[services.ftp.node_tls]\nca = {:?}\n",
+            identity.authority
+        );
+        implicit = Some(format!("127.0.0.1:{port}"));
+    }
+    let settings = Settings {
+        service: "ftp".to_owned(),
+        plugin: programs::ftp_plugin()?,
+        nodes: servers
+            .iter()
+            .map(|server| server.address.clone())
+            .collect(),
+        more,
+        options: plan.options.clone(),
+    };
+    Ok((Director::start(&settings).await?, implicit))
+}
+
+/// A path's length now; 0 when nothing is there.
+#[must_use]
+pub fn length(path: &PathBuf) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}

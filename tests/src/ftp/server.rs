@@ -1,0 +1,265 @@
+//! A server of a cluster, to be hurt: killed, stopped (whole, or one of its sessions), cut off, started
+//! again.
+//!
+//! Each runs in a mount namespace, where it finds accounts of its own, and in a process namespace: the
+//! `kill -9` of its first process takes its sessions with it, as a machine's end would.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use crate::folder::Folder;
+use crate::ftp::config::{self, Setup};
+use crate::network::Host;
+use crate::process::{self, Program};
+
+/// How long a server may take to greet its first client.
+const START: Duration = Duration::from_secs(20);
+
+/// Puts the accounts in place and runs the server. The shell stays: as the first process of its namespace
+/// it is handed orphans, and vsftpd, in its place, dies of a child that it does not know.
+const ENTER: &str = "etc=$1; shift; for file in passwd shadow group pam.d; do \
+    mount --bind \"$etc/$file\" \"/etc/$file\" || exit 1; done; \"$@\" & wait $!";
+
+/// One server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    /// `ip:port`, the same at each start.
+    pub address: String,
+    /// How it is set up.
+    pub setup: Setup,
+    program: Option<Program>,
+    host: Option<Host>,
+    folder: Folder,
+}
+
+impl Server {
+    /// Starts one on an address of the loopback.
+    ///
+    /// # Errors
+    /// When it is not unpacked, or greets nobody.
+    pub async fn start(setup: Setup) -> io::Result<Self> {
+        let port = crate::group::free_port()?;
+        Self::start_at(setup, format!("127.0.0.1:{port}"), None).await
+    }
+
+    /// Starts one on a host of its own, which can be cut off.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(setup: Setup, host: Host) -> io::Result<Self> {
+        let address = format!("{}:2121", host.address());
+        Self::start_at(setup, address, Some(host)).await
+    }
+
+    async fn start_at(setup: Setup, address: String, host: Option<Host>) -> io::Result<Self> {
+        let folder = Folder::fresh(setup.kind.name())?;
+        let mut server = Self {
+            address,
+            setup,
+            program: None,
+            host,
+            folder,
+        };
+        server.restart().await?;
+        Ok(server)
+    }
+
+    /// Starts it again, after its end.
+    ///
+    /// # Errors
+    /// When it runs, or greets nobody.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        if self.program.is_some() {
+            return Err(io::Error::other(format!("{} runs", self.address)));
+        }
+        let (ip, port) = self
+            .address
+            .rsplit_once(':')
+            .and_then(|(ip, port)| Some((ip, port.parse().ok()?)))
+            .ok_or_else(|| io::Error::other(format!("no address: {}", self.address)))?;
+        let line = config::write(&self.setup, &self.folder, ip, port)?;
+        let mut command = match &self.host {
+            Some(host) => host.command("unshare"),
+            None => Command::new("unshare"),
+        };
+        command.args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--",
+            "sh",
+            "-c",
+        ]);
+        command
+            .args([ENTER, "sh"])
+            .arg(self.folder.join("etc"))
+            .args(line);
+        command.env("LD_LIBRARY_PATH", libraries(&self.setup.kind.tree()?)?);
+        let name = format!("{} {}", self.setup.kind.name(), self.address);
+        let mut program = Program::start(&name, command)?;
+        let until = tokio::time::Instant::now() + START;
+        while let Err(error) = greeted(&self.address).await {
+            if program.has_ended()? || tokio::time::Instant::now() > until {
+                let log = std::fs::read_to_string(self.folder.join("proftpd.log"));
+                let log = log.unwrap_or_default();
+                return Err(program.trouble(&format!("greets nobody: {error}; {log}")));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.program = Some(program);
+        Ok(())
+    }
+
+    /// `kill -9` of the server and all its sessions at once; waits until nothing of it is left.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        let mut program = self.program.take().ok_or_else(|| self.is_down())?;
+        for first in children(program.pid())? {
+            process::signal(first, Signal::KILL)?;
+        }
+        program.ended(START).await.map(|_status| ())
+    }
+
+    /// Sends a signal to the server and all its sessions. What was stopped is better killed than continued:
+    /// vsftpd's sessions wait for good for a child that was merely stopped.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        for pid in self.processes()? {
+            match process::signal(pid, signal) {
+                Ok(()) => {}
+                Err(gone)
+                    if gone.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The processes that have the file `name` (the end of a path) open: the session that carries it.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn sessions_with(&self, name: &str) -> io::Result<Vec<u32>> {
+        let mut with = self.processes()?;
+        with.retain(|pid| has_open(*pid, name));
+        Ok(with)
+    }
+
+    /// The server's own process and those of its sessions.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn processes(&self) -> io::Result<Vec<u32>> {
+        let program = self.program.as_ref().ok_or_else(|| self.is_down())?;
+        let mut found = children(program.pid())?;
+        let parents = parents()?;
+        let mut next = 0;
+        while let Some(parent) = found.get(next).copied() {
+            found.extend(parents.get(&parent).into_iter().flatten());
+            next += 1;
+        }
+        Ok(found)
+    }
+
+    /// Whether it was started and not killed.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.program.is_some()
+    }
+
+    /// Its host, when it has one of its own.
+    #[must_use]
+    pub fn host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
+    fn is_down(&self) -> io::Error {
+        io::Error::other(format!("{} is down", self.address))
+    }
+}
+
+/// Connects and waits for a greeting.
+async fn greeted(address: &str) -> io::Result<()> {
+    let greet = async {
+        let stream = TcpStream::connect(address).await?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await?;
+        Ok(line)
+    };
+    let line: io::Result<String> = tokio::time::timeout(Duration::from_secs(5), greet).await?;
+    let line = line?;
+    if line.starts_with("220") {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("the greeting is {line:?}")))
+}
+
+/// The folders with the libraries that came with the server.
+fn libraries(tree: &Path) -> io::Result<String> {
+    let mut folders = Vec::new();
+    for above in [tree.join("usr/lib"), tree.join("lib")] {
+        let entries = match std::fs::read_dir(&above) {
+            Ok(entries) => entries,
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.to_string_lossy().ends_with("-linux-gnu") {
+                folders.push(path.display().to_string());
+            }
+        }
+    }
+    Ok(folders.join(":"))
+}
+
+fn children(pid: u32) -> io::Result<Vec<u32>> {
+    Ok(parents()?.remove(&pid).unwrap_or_default())
+}
+
+/// Each process's children.
+fn parents() -> io::Result<BTreeMap<u32, Vec<u32>>> {
+    let mut of = BTreeMap::<u32, Vec<u32>>::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // A process may end while it is looked at.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        // pid (name) state parent ...; the name may hold anything.
+        let mut words = match stat.rsplit_once(") ") {
+            Some((_, rest)) => rest.split(' '),
+            None => continue,
+        };
+        let state = words.next();
+        let parent = words.next().and_then(|parent| parent.parse().ok());
+        if let (Some(parent), false) = (parent, matches!(state, Some("Z" | "X"))) {
+            of.entry(parent).or_default().push(pid);
+        }
+    }
+    Ok(of)
+}
+
+fn has_open(pid: u32, name: &str) -> bool {
+    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    open.flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .any(|path| path.to_string_lossy().ends_with(name))
+}
