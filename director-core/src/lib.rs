@@ -15,3 +15,4 @@ pub mod plugins;
 pub mod run;
 pub mod service;
 pub mod spawn;
+pub mod tls;

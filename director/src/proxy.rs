@@ -108,6 +108,9 @@ fn tell(notice: &Notice<'_>, built_in: bool) {
             )),
             None => say::line(format_args!("service {service} listening on {address}")),
         },
+        Notice::ListeningTls { service, address } => say::line(format_args!(
+            "service {service} listening with TLS on {address}"
+        )),
         Notice::Admin { place } => say::line(format_args!("admin listening on {place}")),
         Notice::Started(node) => say::line(format_args!(
             "node {} pid {} listening on {}, data {}",

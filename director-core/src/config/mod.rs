@@ -12,6 +12,7 @@ mod settings;
 mod size;
 mod sources;
 mod table;
+mod tls;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -328,22 +329,36 @@ fn plugin_path(check: &Check<'_>, root: &mut Table<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Two services cannot listen at one address.
+/// Two listeners cannot be at one address.
 fn same_listeners(check: &Check<'_>, services: &[ServiceSettings]) {
-    for (index, service) in services.iter().enumerate() {
-        let same =
-            |other: &&ServiceSettings| other.listen == service.listen && service.listen.port() != 0;
-        if let Some(other) = services.iter().take(index).find(same) {
-            let key = ["services", &service.name, "listen"].map(str::to_owned);
-            check.mistake(
-                &key,
-                None,
-                format_args!(
-                    "found {:?}, which is the address of the service `{}` too, right would be another",
-                    service.listen.to_string(),
-                    other.name
-                ),
-            );
+    let mut known: Vec<(SocketAddr, &str)> = Vec::new();
+    for service in services {
+        let secured = service.tls.as_ref().and_then(|tls| tls.listen);
+        let listeners = [
+            (Some(service.listen), &["listen"][..]),
+            (secured, &["tls", "listen"][..]),
+        ];
+        for (address, name) in listeners {
+            let Some(address) = address.filter(|address| address.port() != 0) else {
+                continue;
+            };
+            match known.iter().find(|(known, _)| *known == address) {
+                Some((_, other)) => {
+                    let key = ["services", &service.name]
+                        .into_iter()
+                        .chain(name.iter().copied());
+                    let key: Vec<String> = key.map(str::to_owned).collect();
+                    check.mistake(
+                        &key,
+                        None,
+                        format_args!(
+                            "found {:?}, which is the address of the service `{other}` too, right would be another",
+                            address.to_string(),
+                        ),
+                    );
+                }
+                None => known.push((address, &service.name)),
+            }
         }
     }
 }

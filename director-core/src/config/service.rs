@@ -7,6 +7,7 @@ use director_recovery::Limits;
 
 use super::settings::{NodeSource, ServiceSettings, SpawnSettings};
 use super::table::{Located, Table};
+use super::tls;
 use crate::health::standing::HealthSettings;
 use crate::host::{SpoolBounds, Timeouts};
 use crate::spawn::command;
@@ -41,6 +42,8 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
     let panic_threshold = table.share("panic_threshold", PANIC_THRESHOLD);
     let max_sessions = table.count("max_sessions", MAX_SESSIONS, 1..=1_000_000);
     let stop_grace = table.duration("stop_grace", STOP_GRACE, Duration::ZERO..=LONG);
+    let tls = tls::towards_clients(&mut table);
+    let node_tls = tls::towards_nodes(&mut table);
     let options = options(&mut table);
     table.finish();
     Some(ServiceSettings {
@@ -59,6 +62,8 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
         health,
         probe_timeout,
         panic_threshold,
+        tls: tls.ok()?,
+        node_tls: node_tls.ok()?,
         options,
     })
 }
@@ -92,23 +97,26 @@ fn plugin(table: &mut Table<'_>) -> Option<String> {
 }
 
 fn listen(table: &mut Table<'_>) -> Option<SocketAddr> {
-    const RIGHT: &str = "an IP address and a port, such as \"127.0.0.1:7070\"";
     let given = table.has("listen");
-    match table.text("listen", RIGHT).map(|text| text.value) {
-        Some(text) => match text.parse() {
-            Ok(address) => Some(address),
-            Err(_no_address) => {
-                table.mistake(
-                    "listen",
-                    format_args!("found {text:?}, right would be {RIGHT}"),
-                );
-                None
-            }
-        },
-        None => {
-            if !given {
-                table.missing("listen", RIGHT);
-            }
+    let address = address(table, "listen");
+    if !given {
+        table.missing("listen", ADDRESS);
+    }
+    address
+}
+
+const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:7070\"";
+
+/// An address to listen at. `None` when the key is absent, or after a mistake was noted.
+pub(super) fn address(table: &mut Table<'_>, name: &'static str) -> Option<SocketAddr> {
+    let text = table.text(name, ADDRESS)?.value;
+    match text.parse() {
+        Ok(address) => Some(address),
+        Err(_no_address) => {
+            table.mistake(
+                name,
+                format_args!("found {text:?}, right would be {ADDRESS}"),
+            );
             None
         }
     }

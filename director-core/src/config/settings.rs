@@ -9,6 +9,7 @@ use director_recovery::Limits;
 
 use crate::health::standing::HealthSettings;
 use crate::host::{SpoolBounds, Timeouts};
+use crate::tls::{NodeTlsSettings, TlsSettings};
 
 /// All settings of one director.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +71,10 @@ pub struct ServiceSettings {
     pub probe_timeout: Duration,
     /// Share of the nodes that must stay up for one to be ejected by its failures.
     pub panic_threshold: f64,
+    /// TLS towards clients; `None`: there is none.
+    pub tls: Option<TlsSettings>,
+    /// TLS towards nodes; `None`: there is none.
+    pub node_tls: Option<NodeTlsSettings>,
     /// The plugin's own settings, as JSON.
     pub options: serde_json::Value,
 }

@@ -235,6 +235,18 @@ impl<'a> Table<'a> {
             })
     }
 
+    /// True or false. `None` only after a mistake was noted.
+    pub(super) fn truth(&mut self, name: &'static str, default: bool) -> Option<bool> {
+        let Some(raw) = self.get(name) else {
+            return Some(default);
+        };
+        let truth = raw.to_bool();
+        if truth.is_none() {
+            self.wrong(name, raw, "true or false");
+        }
+        truth
+    }
+
     /// A share.
     pub(super) fn share(&mut self, name: &'static str, default: f64) -> f64 {
         let Some(raw) = self.get(name) else {

@@ -406,6 +406,8 @@ fn every_setting_is_documented() {
         ("[services.x]", ""),
         ("[services.x.budget]", "budget."),
         ("[services.x.spawn]", ""),
+        ("[services.x.tls]", ""),
+        ("[services.x.node_tls]", ""),
     ] {
         for key in keys_of(&format!("{table}\n{strange}\n")) {
             count += 1;
@@ -431,5 +433,5 @@ fn every_setting_is_documented() {
             );
         }
     }
-    assert!(count > 35, "{count}");
+    assert!(count > 45, "{count}");
 }

@@ -24,7 +24,7 @@ use super::tables;
 use super::task::Task;
 use super::timer::Timer;
 use super::waker::Lent;
-use super::{api_further, api_requests};
+use super::{api_further, api_requests, api_tls};
 use crate::cluster::Seen;
 
 /// What every plugin is handed.
@@ -70,7 +70,7 @@ pub(super) static HOST: abi::HostApi = abi::HostApi {
     listener_poll_accept: Some(api_further::listener_poll_accept),
     listener_end: Some(api_further::listener_end),
     stream_poll_urgent: Some(api_further::stream_poll_urgent),
-    stream_poll_start_tls: None,
+    stream_poll_start_tls: Some(api_tls::stream_poll_start_tls),
     stream_error: Some(api_further::stream_error),
     spool: Some(api_further::spool),
     spool_poll_append: Some(api_further::spool_poll_append),
@@ -268,14 +268,15 @@ unsafe extern "C" fn stream_info(stream: u64, info: *mut abi::StreamInfo) -> u32
         let Ok(stream) = tables::get::<Stream>(stream) else {
             return FAILED;
         };
+        let tls = stream.told_of_tls();
         let told = abi::StreamInfo {
             size: size_of::<abi::StreamInfo>(),
             received: stream.received(),
             accepted: stream.accepted(),
             local: crossing(stream.ends.local),
             peer: crossing(stream.ends.peer),
-            tls_flags: 0,
-            tls_version: 0,
+            tls_flags: tls.flags,
+            tls_version: tls.version,
         };
         // SAFETY: null, or to be written by the contract.
         if unsafe { give_back(info, &told) } {

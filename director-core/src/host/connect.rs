@@ -1,7 +1,6 @@
 //! Connections to nodes.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,10 +8,12 @@ use std::time::{Duration, Instant};
 use director_recovery::{Exception, Kind};
 use tokio::net::TcpStream;
 
+use super::secure::Tls;
+use super::transport::Transport;
 use crate::cluster::{Cluster, ConnectFailure, Node, Seen};
 
 /// A connection under way.
-pub(super) type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+pub(super) type Connecting = Pin<Box<dyn Future<Output = io::Result<Transport>>>>;
 
 /// Connects, and tells the cluster how that went.
 ///
@@ -22,10 +23,11 @@ pub(super) type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>
 pub(super) async fn connect(
     cluster: Arc<Cluster>,
     node: Arc<Node>,
+    tls: Tls,
     within: Duration,
-) -> io::Result<TcpStream> {
+) -> io::Result<Transport> {
     let begun = Instant::now();
-    let connected = connect_to(node.address, within).await;
+    let connected = connect_to(&node, &tls, within).await;
     let seen = match &connected {
         Ok(_) => Seen::Connected {
             took: begun.elapsed(),
@@ -39,16 +41,20 @@ pub(super) async fn connect(
 }
 
 /// Connects, for a probe: what comes of it is the prober's to tell.
-pub(super) async fn connect_to(address: SocketAddr, within: Duration) -> io::Result<TcpStream> {
-    let connecting = tokio::time::timeout(within, TcpStream::connect(address));
-    let stream = connecting.await.unwrap_or_else(|_elapsed| {
+/// Where TLS comes first, the handshake is part of it.
+pub(super) async fn connect_to(node: &Node, tls: &Tls, within: Duration) -> io::Result<Transport> {
+    let connecting = async {
+        let socket = TcpStream::connect(node.address).await?;
+        socket.set_nodelay(true)?;
+        tls.first(socket, node).await
+    };
+    let connecting = tokio::time::timeout(within, connecting);
+    connecting.await.unwrap_or_else(|_elapsed| {
         Err(io::Error::new(
             io::ErrorKind::TimedOut,
             format!("no answer within {within:?}"),
         ))
-    })?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+    })
 }
 
 /// A node that was not reached.

@@ -56,7 +56,7 @@ impl Connect {
         let within = match first.side {
             // Its network is not ours: a lost packet alone may cost a second.
             Side::Client { .. } => timeouts.stall,
-            Side::Link { .. } | Side::Health => timeouts.connect,
+            Side::Link { .. } | Side::Health { .. } => timeouts.connect,
         };
         let (local, peer) = (of.ends.local, of.ends.peer);
         let connect = tables::insert(|number| {
@@ -157,7 +157,7 @@ pub(super) fn prepare(socket: &TcpStream, side: Side) -> io::Result<()> {
             SockRef::from(socket).set_tcp_keepalive(&keepalive)
         }
         // Silence is looked for.
-        Side::Link { .. } | Side::Health => Ok(()),
+        Side::Link { .. } | Side::Health { .. } => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ use director_recovery::{Exception, Limits};
 use super::layout::{Foreign, take_text};
 use super::library::{Library, Plugin};
 use super::measures::Meters;
+use super::secure::Tls;
 use super::session::{self, SessionEnd};
 use super::spool::{Rooms, SpoolBounds};
 use super::stop::{Stop, Stopper};
@@ -47,6 +48,8 @@ pub struct InstanceSettings {
     pub spool: SpoolBounds,
     /// The service's nodes.
     pub cluster: Arc<Cluster>,
+    /// What the service has of TLS.
+    pub tls: Tls,
 }
 
 /// How long things may take.
@@ -130,6 +133,7 @@ pub(super) struct Inner {
     pub(super) state_dir: PathBuf,
     pub(super) spool: Arc<Rooms>,
     pub(super) cluster: Arc<Cluster>,
+    pub(super) tls: Tls,
     pub(super) closing: Stopper,
     pub(super) meters: Meters,
     faults: Mutex<Faults>,
@@ -219,6 +223,7 @@ impl Library {
             timeouts: settings.timeouts,
             state_dir: settings.state_dir,
             cluster: settings.cluster,
+            tls: settings.tls,
             closing: Stopper::new().0,
             faults: Mutex::default(),
         });
@@ -266,7 +271,24 @@ impl Instance {
         session: u64,
         stop: Stop,
     ) -> impl Future<Output = SessionEnd> + use<> {
-        session::serve(Arc::clone(self.inner()), client, peer, session, stop)
+        let inner = Arc::clone(self.inner());
+        session::serve(inner, client, peer, session, stop, false)
+    }
+
+    /// The same for a client with whom TLS comes first: the handshake is part of the session.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Instance::serve`].
+    pub fn serve_secured(
+        &self,
+        client: tokio::net::TcpStream,
+        peer: SocketAddr,
+        session: u64,
+        stop: Stop,
+    ) -> impl Future<Output = SessionEnd> + use<> {
+        let inner = Arc::clone(self.inner());
+        session::serve(inner, client, peer, session, stop, true)
     }
 
     /// The instance's own work. Ends when the plugin ends it, which it should when `stop` says so.

@@ -20,6 +20,7 @@ use super::pool::Pool;
 use super::stream::{Side, Stream};
 use super::tables;
 use super::task::Owned;
+use super::tending::Tending;
 use super::ticket::Ticket;
 use crate::cluster::{NodeId, Standing};
 
@@ -34,6 +35,7 @@ pub(super) struct Local {
     pub(super) inner: Arc<Inner>,
     pub(super) pool: Pool,
     pub(super) lingering: Lingering,
+    pub(super) tending: Tending,
     /// Requests with something under way.
     active: RefCell<Owned>,
     /// Wakes the keeper.
@@ -56,6 +58,7 @@ impl Local {
             inner: Arc::clone(inner),
             pool: Pool::default(),
             lingering: Lingering::default(),
+            tending: Tending::default(),
             active: RefCell::default(),
             news: Notify::new(),
             next_look: Cell::new(NEVER),
@@ -72,6 +75,7 @@ impl Local {
             tokio::select! {
                 () = kept.0.keep(deaths) => {}
                 () = kept.0.lingering.run() => {}
+                () = kept.0.tending.run() => {}
             }
         });
         Some(local)

@@ -86,7 +86,7 @@ async fn ask(
     function: NodeTask,
 ) -> Result<Said, Exception> {
     let fault = |what: &str| Exception::new(Kind::Fault, Some(node.id), what);
-    let socket = connect_to(node.address, inner.timeouts.connect)
+    let transport = connect_to(node, &inner.tls, inner.timeouts.connect)
         .await
         .map_err(|error| match ConnectFailure::from(&error) {
             ConnectFailure::Ours => fault(&error.to_string()),
@@ -100,7 +100,11 @@ async fn ask(
     let Some(task) = task else {
         return Err(fault("the host has no number left for a task"));
     };
-    let Some(stream) = Stream::begin(socket, Side::Health) else {
+    let side = Side::Health {
+        instance: inner.number,
+        node: node.id,
+    };
+    let Some(stream) = Stream::begin(transport, side) else {
         task.end(Ending::Host);
         return Err(fault("the host has no number left for a stream"));
     };

@@ -7,7 +7,6 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use director_recovery::{Event, Exception, Kind, Order};
-use tokio::net::TcpStream;
 
 use super::chain::Link;
 use super::clock::{self, NEVER};
@@ -16,6 +15,7 @@ use super::request::{Action, Do, Doing, Request};
 use super::step::{Step, What};
 use super::stream::{Side, Stream};
 use super::ticket::{Refused, Ticket};
+use super::transport::Transport;
 use super::waker::Lent;
 use crate::cluster::NodeId;
 
@@ -65,7 +65,7 @@ impl Ticket {
     pub(super) fn connected(
         &self,
         request: &mut Request,
-        connected: io::Result<TcpStream>,
+        connected: io::Result<Transport>,
     ) -> Event {
         self.unwatch();
         let died = self.connect_cut.replace(false);
@@ -77,8 +77,8 @@ impl Ticket {
             instance: self.inner().number,
             node: node.id,
         };
-        let fresh = connected.and_then(|socket| {
-            Stream::begin(socket, side)
+        let fresh = connected.and_then(|transport| {
+            Stream::begin(transport, side)
                 .ok_or_else(|| io::Error::other("the host has no number left for a stream"))
         });
         match fresh {
@@ -189,7 +189,8 @@ impl Ticket {
         let left = Duration::from_nanos(request.until.saturating_sub(clock::now()));
         let within = self.inner().timeouts.connect.min(left);
         let cluster = Arc::clone(&self.inner().cluster);
-        request.doing = Doing::Connecting(Box::pin(connect(cluster, node, within)));
+        let tls = self.inner().tls.clone();
+        request.doing = Doing::Connecting(Box::pin(connect(cluster, node, tls, within)));
         self.watch(NEVER);
         Carried::Waits
     }

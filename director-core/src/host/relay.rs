@@ -52,7 +52,7 @@ pub(super) struct Relay {
 enum By {
     /// Through the kernel: a pipe, and how many bytes are in it.
     Splice(Pipe, usize),
-    /// Through the source's read buffer, where the kernel will not splice.
+    /// Through the source's read buffer, where the kernel will not splice, or where there is TLS.
     Copy,
 }
 
@@ -165,7 +165,7 @@ impl Relay {
                     *held = n;
                 }
             },
-            None => *by = Some(By::open()),
+            None => *by = Some(By::open(&self.from, &self.to)),
         }
         Ok(())
     }
@@ -245,7 +245,10 @@ impl Relay {
 const FLAGS: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
 
 impl By {
-    fn open() -> Self {
+    fn open(from: &Stream, to: &Stream) -> Self {
+        if from.is_secure() || to.is_secure() {
+            return Self::Copy;
+        }
         match tables::with(|tables| tables.pipes.take()) {
             Some(Ok(pipe)) => Self::Splice(pipe, 0),
             Some(Err(error)) => {

@@ -1,5 +1,6 @@
 //! Sessions: one client each, served by one task of the plugin.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +14,13 @@ use super::keeper::Local;
 use super::node_task;
 use super::sessions::Showing;
 use super::stop::Stop;
-use super::stream::{Side, Stream};
+use super::stream::{Side, Stream, set_linger};
 use super::task::{Said, Task, TaskEnd, Work};
+use super::transport::Transport;
+use crate::tls::Trouble;
+
+/// A client with whom TLS comes first has so long for the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How a session ended, and what it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +75,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     session: u64,
     stop: Stop,
+    tls_first: bool,
 ) -> SessionEnd {
     let begun = Begun::new(Arc::clone(&inner), session, peer);
     if let Some(left) = inner.quarantine() {
@@ -81,6 +88,23 @@ pub(super) async fn serve(
         );
         return begun.refuse(client);
     }
+    let side = Side::Client {
+        instance: inner.number,
+    };
+    if let Err(error) = prepare(&client, side) {
+        // The client is gone already; the plugin will find out.
+        tracing::debug!(session, %error, "a client's stream takes no options");
+    }
+    // Whatever ends it from here on ends the socket too, with a reset.
+    set_linger(&client, Some(Duration::ZERO));
+    let client = if tls_first {
+        match shake_hands(&inner, client, session).await {
+            Ok(client) => client,
+            Err(error) => return begun.turned_away(&error),
+        }
+    } else {
+        Transport::from(client)
+    };
     let showing = Showing::begin(inner.number, &inner.service, session, peer);
     let task = Local::of(&inner).and_then(|local| {
         let shown = Arc::clone(&showing.shown);
@@ -92,19 +116,23 @@ pub(super) async fn serve(
             session,
             "session refused: no number is left"
         );
-        return begun.refuse(client);
+        return begun.refused();
     };
-    let side = Side::Client {
-        instance: inner.number,
-    };
-    if let Err(error) = prepare(&client, side) {
-        // The client is gone already; the plugin will find out.
-        tracing::debug!(session, %error, "a client's stream takes no options");
-    }
     let Some(stream) = Stream::begin(client, side) else {
         return begun.refused();
     };
     begun.serve(task, stream, peer).await
+}
+
+/// The handshake with a client with whom TLS comes first.
+async fn shake_hands(inner: &Inner, client: TcpStream, session: u64) -> io::Result<Transport> {
+    let secure = inner.tls.client(session, None, false)?;
+    let secured = tokio::time::timeout(HANDSHAKE, Transport::secured(client, secure)).await;
+    secured.unwrap_or_else(|_late| {
+        Err(Trouble::error(format_args!(
+            "no handshake within {HANDSHAKE:?}"
+        )))
+    })
 }
 
 /// A session from its begin; dropped early, it says so.
@@ -137,12 +165,20 @@ impl Begun {
         self.refused()
     }
 
-    fn refused(mut self) -> SessionEnd {
-        self.inner
-            .meters
-            .session_ended(Outcome::Refused.as_str(), None);
+    /// TLS did not come about, so the plugin never heard of the client.
+    fn turned_away(self, error: &io::Error) -> SessionEnd {
+        let exception = Exception::new(Kind::ClientGone, None, error.to_string());
+        self.never_begun(Outcome::Failed(exception))
+    }
+
+    fn refused(self) -> SessionEnd {
+        self.never_begun(Outcome::Refused)
+    }
+
+    fn never_begun(mut self, outcome: Outcome) -> SessionEnd {
+        self.inner.meters.session_ended(outcome.as_str(), None);
         let running = self.running.take();
-        let end = self.end(running.as_ref(), Outcome::Refused);
+        let end = self.end(running.as_ref(), outcome);
         log(&self.inner, self.session, self.peer, &end);
         end
     }

@@ -196,7 +196,7 @@ impl Step {
     pub(super) fn node(&self) -> Option<NodeId> {
         self.stream.as_ref().and_then(|stream| match stream.side {
             Side::Link { node, .. } => Some(node),
-            Side::Client { .. } | Side::Health => None,
+            Side::Client { .. } | Side::Health { .. } => None,
         })
     }
 

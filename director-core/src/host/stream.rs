@@ -7,16 +7,14 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use director_abi::{CODE_CUT, CODE_GONE};
+use director_abi::{CODE_CUT, CODE_GONE, CODE_TLS};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::address::Ends;
@@ -26,8 +24,10 @@ use super::input::Input;
 use super::linger;
 use super::slab::Void;
 use super::tables::{self, Counted, Live};
+use super::transport::Transport;
 use super::waker::{Lent, WakerSlot};
 use crate::cluster::NodeId;
+use crate::tls::Trouble;
 
 /// Pieces of one write that go to the kernel at once.
 const PIECES: usize = 32;
@@ -51,7 +51,12 @@ pub(super) enum Side {
         node: NodeId,
     },
     /// A node's, for a probe or a watch: the node's death does not cut it.
-    Health,
+    Health {
+        /// The instance's number.
+        instance: u64,
+        /// The node.
+        node: NodeId,
+    },
 }
 
 /// One socket.
@@ -67,7 +72,7 @@ pub(super) struct Stream {
     /// The place of a further stream in its bundle.
     place: RefCell<Option<Place>>,
     /// Out of it once the stream has ended.
-    socket: RefCell<Option<TcpStream>>,
+    pub(super) transport: RefCell<Option<Transport>>,
     input: RefCell<Input>,
     received: Cell<u64>,
     accepted: Cell<u64>,
@@ -76,6 +81,8 @@ pub(super) struct Stream {
     write_slot: WakerSlot,
     read_waits: Cell<bool>,
     write_waits: Cell<bool>,
+    /// What is left over of its TLS is seen to.
+    pub(super) tended: Cell<bool>,
     read_ended: Cell<bool>,
     write_ended: Cell<bool>,
     failed: Cell<Option<i32>>,
@@ -96,14 +103,18 @@ pub(super) enum Ending {
 }
 
 pub(super) fn code_of(error: &io::Error) -> i32 {
+    if Trouble::is_in(error) {
+        return CODE_TLS;
+    }
     error.raw_os_error().unwrap_or(Errno::IO.raw_os_error())
 }
 
 impl Stream {
     /// Keeps a socket; `None` when there is no number left.
-    pub(super) fn begin(socket: TcpStream, side: Side) -> Option<Rc<Self>> {
-        take_charge(&socket);
-        tables::insert(|number| Self::new(number, socket, side, Rc::new(Bundle::new())))
+    pub(super) fn begin(transport: impl Into<Transport>, side: Side) -> Option<Rc<Self>> {
+        let transport = transport.into();
+        take_charge(transport.socket());
+        tables::insert(|number| Self::new(number, transport, side, Rc::new(Bundle::new())))
     }
 
     /// Keeps a socket as a further stream of the bundle of `first`, at its place there.
@@ -120,7 +131,7 @@ impl Stream {
             Self {
                 first: Some(Rc::clone(first)),
                 place: RefCell::new(Some(place)),
-                ..Self::new(number, socket, first.side, Rc::clone(&first.bundle))
+                ..Self::new(number, socket.into(), first.side, Rc::clone(&first.bundle))
             }
         })
     }
@@ -130,15 +141,15 @@ impl Stream {
         Rc::clone(self.first.as_ref().unwrap_or(self))
     }
 
-    fn new(number: u64, socket: TcpStream, side: Side, bundle: Rc<Bundle>) -> Self {
+    fn new(number: u64, transport: Transport, side: Side, bundle: Rc<Bundle>) -> Self {
         Self {
             number,
             side,
             bundle,
             first: None,
             place: RefCell::default(),
-            ends: Ends::of(&socket),
-            socket: RefCell::new(Some(socket)),
+            ends: Ends::of(transport.socket()),
+            transport: RefCell::new(Some(transport)),
             input: RefCell::default(),
             received: Cell::new(0),
             accepted: Cell::new(0),
@@ -147,6 +158,7 @@ impl Stream {
             write_slot: WakerSlot::default(),
             read_waits: Cell::new(false),
             write_waits: Cell::new(false),
+            tended: Cell::new(false),
             read_ended: Cell::new(false),
             write_ended: Cell::new(false),
             failed: Cell::new(None),
@@ -162,12 +174,12 @@ impl Stream {
         if self.cut.get() {
             return Poll::Ready(Err(CODE_CUT));
         }
-        let (Ok(mut input), Ok(mut socket)) =
-            (self.input.try_borrow_mut(), self.socket.try_borrow_mut())
+        let (Ok(mut input), Ok(mut transport)) =
+            (self.input.try_borrow_mut(), self.transport.try_borrow_mut())
         else {
             return Poll::Ready(Err(CODE_GONE));
         };
-        let Some(socket) = socket.as_mut() else {
+        let Some(at) = transport.as_mut() else {
             return Poll::Ready(Err(CODE_GONE));
         };
         let there = input.unread().len();
@@ -177,20 +189,20 @@ impl Stream {
         let Some(mut buffer) = tables::with(|tables| tables.buffers.take()) else {
             return Poll::Ready(Err(CODE_GONE));
         };
-        let mut into = ReadBuf::new(&mut buffer);
         let read = self
             .read_slot
-            .poll_with(waker, |cx| Pin::new(&mut *socket).poll_read(cx, &mut into));
-        let n = into.filled().len();
+            .poll_with(waker, |cx| at.poll_read(cx, &mut buffer));
         self.read_waits.set(read.is_pending());
-        if n > 0 {
+        drop(transport);
+        self.see_to_left_over();
+        if let Poll::Ready(Ok(n @ 1..)) = read {
             input.fill(buffer, n);
             self.note_received();
             return Poll::Ready(Ok(n));
         }
         tables::with(|tables| tables.buffers.give(buffer));
         match ready!(read) {
-            Ok(()) => {
+            Ok(_none) => {
                 self.read_ended.set(true);
                 Poll::Ready(Ok(0))
             }
@@ -250,17 +262,19 @@ impl Stream {
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        let Ok(mut socket) = self.socket.try_borrow_mut() else {
+        let Ok(mut transport) = self.transport.try_borrow_mut() else {
             return Poll::Ready(Err(CODE_GONE));
         };
-        let Some(socket) = socket.as_mut() else {
+        let Some(at) = transport.as_mut() else {
             return Poll::Ready(Err(CODE_GONE));
         };
         let pieces = &pieces[..pieces.len().min(PIECES)];
-        let written = self.write_slot.poll_with(waker, |cx| {
-            Pin::new(&mut *socket).poll_write_vectored(cx, pieces)
-        });
+        let written = self
+            .write_slot
+            .poll_with(waker, |cx| at.poll_write(cx, pieces));
         self.write_waits.set(written.is_pending());
+        drop(transport);
+        self.see_to_left_over();
         match ready!(written) {
             Ok(n) => {
                 self.note_accepted(n as u64);
@@ -289,15 +303,15 @@ impl Stream {
         if self.write_ended.get() {
             return Poll::Ready(Ok(0));
         }
-        let Ok(mut socket) = self.socket.try_borrow_mut() else {
+        let Ok(mut transport) = self.transport.try_borrow_mut() else {
             return Poll::Ready(Err(CODE_GONE));
         };
-        let Some(socket) = socket.as_mut() else {
+        let Some(at) = transport.as_mut() else {
             return Poll::Ready(Err(CODE_GONE));
         };
-        let closed = self
-            .write_slot
-            .poll_with(waker, |cx| Pin::new(&mut *socket).poll_shutdown(cx));
+        let closed = self.write_slot.poll_with(waker, |cx| at.poll_close(cx));
+        drop(transport);
+        self.see_to_left_over();
         match ready!(closed) {
             Ok(()) => {
                 self.write_ended.set(true);
@@ -318,12 +332,17 @@ impl Stream {
         if self.cut.get() {
             return Poll::Ready(Err(CODE_CUT));
         }
-        let Ok(socket) = self.socket.try_borrow() else {
+        let Ok(transport) = self.transport.try_borrow() else {
             return Poll::Ready(Err(CODE_GONE));
         };
-        let Some(socket) = socket.as_ref() else {
+        let Some(transport) = transport.as_ref() else {
             return Poll::Ready(Err(CODE_GONE));
         };
+        if transport.secure().is_some() {
+            // Past TLS nothing goes.
+            return Poll::Ready(Err(Errno::INVAL.raw_os_error()));
+        }
+        let socket = transport.socket();
         let (slot, waits) = match way {
             Way::Read => (&self.read_slot, &self.read_waits),
             Way::Write => (&self.write_slot, &self.write_waits),
@@ -340,12 +359,28 @@ impl Stream {
         }
     }
 
+    /// Polls what reads and writes, for one waker.
+    pub(super) fn poll_both<R>(
+        &self,
+        waker: Lent<'_>,
+        poll: impl FnOnce(&mut Context<'_>, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        self.read_slot.poll_with(waker, |reads| {
+            self.write_slot
+                .poll_with(waker, |writes| poll(reads, writes))
+        })
+    }
+
+    pub(super) fn wake_writer(&self) {
+        self.write_slot.wake();
+    }
+
     /// The stream's peer has ended what it writes.
     pub(super) fn note_end(&self) {
         self.read_ended.set(true);
     }
 
-    fn fail(&self, error: &io::Error) -> i32 {
+    pub(super) fn fail(&self, error: &io::Error) -> i32 {
         let code = code_of(error);
         self.failed.set(Some(self.failed.get().unwrap_or(code)));
         self.note_trouble(|| error.to_string());
@@ -417,16 +452,16 @@ impl Stream {
         if let Ok(mut input) = self.input.try_borrow_mut() {
             input.consume(usize::MAX);
         }
-        let Ok(socket) = self.socket.try_borrow_mut().map(|mut socket| socket.take()) else {
+        let Ok(transport) = self.transport.try_borrow_mut().map(|mut at| at.take()) else {
             // In use further up on this very stack: it is reset when that returns and drops it.
             self.cut();
             return;
         };
-        match socket {
-            Some(socket) if closed => {
-                set_linger(&socket, None);
+        match transport {
+            Some(transport) if closed => {
+                set_linger(transport.socket(), None);
                 if !self.read_ended.get() && !self.cut.get() && self.failed.get().is_none() {
-                    linger::keep(self.side, socket);
+                    linger::keep(self.side, transport);
                 }
             }
             other => drop(other),
@@ -476,22 +511,33 @@ impl Stream {
 
     /// Whole, and the peer has said nothing that nobody asked for: not a byte, not its end.
     pub(super) fn is_at_rest(&self) -> bool {
-        let (Ok(input), Ok(socket)) = (self.input.try_borrow(), self.socket.try_borrow()) else {
+        let (Ok(input), Ok(mut transport)) =
+            (self.input.try_borrow(), self.transport.try_borrow_mut())
+        else {
             return false;
         };
         let mut byte = [MaybeUninit::uninit()];
         self.is_whole()
             && input.unread().is_empty()
-            && socket.as_ref().is_some_and(|socket| {
-                SockRef::from(socket)
-                    .peek(&mut byte)
-                    .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            && transport.as_mut().is_some_and(|transport| {
+                // What TLS itself says is none of the peer's bytes.
+                transport.absorb() != Some(true)
+                    && SockRef::from(transport.socket())
+                        .peek(&mut byte)
+                        .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             })
     }
 
     /// Whether bytes or the end have come that the plugin did not ask for yet.
     pub(super) fn has_unread(&self) -> bool {
-        self.with_unread(|unread| !unread.is_empty()) || self.is_ready(PollFlags::IN)
+        if self.with_unread(|unread| !unread.is_empty()) {
+            return true;
+        }
+        let absorbed = self.transport.try_borrow_mut().ok().and_then(|mut at| {
+            let at = at.as_mut()?;
+            at.absorb()
+        });
+        absorbed.unwrap_or_else(|| self.is_ready(PollFlags::IN))
     }
 
     /// A write waits, and the peer's window is closed indeed.
@@ -505,13 +551,13 @@ impl Stream {
     }
 
     fn is_ready(&self, what: PollFlags) -> bool {
-        let Ok(socket) = self.socket.try_borrow() else {
+        let Ok(transport) = self.transport.try_borrow() else {
             return false;
         };
-        let Some(socket) = socket.as_ref() else {
+        let Some(transport) = transport.as_ref() else {
             return false;
         };
-        let mut asked = [PollFd::new(socket, what)];
+        let mut asked = [PollFd::new(transport.socket(), what)];
         let at_once = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -557,7 +603,7 @@ pub(crate) fn reset(socket: TcpStream) {
 }
 
 /// With zero, the socket is reset when it is dropped, and what was not sent yet thrown away.
-fn set_linger(socket: &TcpStream, how_long: Option<Duration>) {
+pub(super) fn set_linger(socket: &TcpStream, how_long: Option<Duration>) {
     // It fails for no socket of ours; if it did, the drop would send a FIN, which is worth a word.
     if let Err(error) = SockRef::from(socket).set_linger(how_long) {
         tracing::warn!(%error, "how a stream is to end could not be set");

@@ -16,6 +16,10 @@ impl Stream {
         let [before @ .., last] = bytes else {
             return self.poll_write(waker, &[]);
         };
+        if self.is_secure() {
+            // Encrypted, no byte can be marked.
+            return self.poll_write(waker, &[IoSlice::new(bytes)]);
+        }
         // The kernel marks the last byte that it takes, which may not be the last that there is.
         if !before.is_empty() {
             return self.poll_write(waker, &[IoSlice::new(before)]);

@@ -52,6 +52,13 @@ pub enum Notice<'a> {
         /// The config's address was taken, and this is another.
         instead_of: Option<SocketAddr>,
     },
+    /// A service listens where TLS comes first.
+    ListeningTls {
+        /// The service's name.
+        service: &'a str,
+        /// Where.
+        address: SocketAddr,
+    },
     /// The admin listener listens.
     Admin {
         /// `127.0.0.1:7071` or `unix:/path`.
@@ -135,10 +142,7 @@ where
     raise_open_files(settings);
     let _lock = state::take(&settings.state_dir)?;
     let metrics = Metrics::install()?;
-    let Prepared {
-        services,
-        listeners,
-    } = prepare(config, director)?;
+    let Prepared { services, doors } = prepare(config, director)?;
     let admin = AdminListener::bind(&settings.admin).await?;
     let mut signals = Signals::new()?;
 
@@ -151,6 +155,12 @@ where
             address,
             instead_of: instead.then_some(wanted),
         });
+        if let Some(address) = service.tls_address {
+            tell(&Notice::ListeningTls {
+                service: &service.settings.name,
+                address,
+            });
+        }
     }
     tell(&Notice::Admin {
         place: admin.place(),
@@ -158,7 +168,7 @@ where
 
     let (soft, soft_stop) = Stopper::new();
     let (nodes_end, nodes_stop) = Stopper::new();
-    let mut workers = Workers::start(&services, listeners, &soft_stop)?;
+    let mut workers = Workers::start(&services, doors, &soft_stop)?;
     let told = Arc::new(Told {
         services: services.clone(),
         metrics: metrics.clone(),

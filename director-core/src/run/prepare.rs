@@ -7,17 +7,18 @@ use std::sync::Arc;
 use super::RunError;
 use crate::cluster::{Cluster, ClusterSettings};
 use crate::config::{Config, Mistake, NodeSource, ServiceSettings, Settings};
-use crate::host::{CreateError, Instance, InstanceSettings, Library};
+use crate::host::{CreateError, Instance, InstanceSettings, Library, Tls};
 use crate::plugins;
-use crate::service::{Service, bind};
+use crate::service::{Door, Service, bind};
 use crate::spawn::{self, Spawned};
+use crate::tls::{self, Server, Unusable};
 
 /// Everything that workers need.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) services: Vec<Arc<Service>>,
-    /// One set a worker, with one listener a service.
-    pub(super) listeners: Vec<Vec<TcpListener>>,
+    /// One set a worker, with every listener of every service.
+    pub(super) doors: Vec<Vec<(Arc<Service>, Door<TcpListener>)>>,
 }
 
 /// Looks whether plugins can be loaded and like their options, and starts nothing.
@@ -57,29 +58,44 @@ pub(super) fn prepare(config: &Config, director: &Path) -> Result<Prepared, RunE
         return Err(RunError::Mistakes(mistakes));
     }
     let mut services = Vec::new();
-    let mut listeners: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut doors: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
     for (service, cluster, spawned, instance) in made {
-        match bind(service.listen, threads, service.any_port) {
-            Ok((address, opened)) => {
-                for (set, listener) in listeners.iter_mut().zip(opened) {
-                    set.push(listener);
-                }
-                let service = Service::new(service.clone(), address, cluster, spawned, instance);
-                services.push(Arc::new(service));
-            }
-            Err(error) => {
-                let text = format!("found \"{}\", {error}", service.listen);
-                mistakes.push(config.mistake(&service.name, &["listen"], &text));
+        let plain = bind(service.listen, threads, service.any_port).map_err(|error| {
+            let text = format!("found \"{}\", {error}", service.listen);
+            mistakes.push(config.mistake(&service.name, &["listen"], &text));
+        });
+        let secured = service
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.listen)
+            .map(|listen| {
+                bind(listen, threads, false).map_err(|error| {
+                    let text = format!("found \"{listen}\", {error}");
+                    mistakes.push(config.mistake(&service.name, &["tls", "listen"], &text));
+                })
+            });
+        let (Ok((address, plain)), Ok(secured)) = (plain, secured.transpose()) else {
+            continue;
+        };
+        let (tls_address, secured) = secured.unzip();
+        let addresses = (address, tls_address);
+        let service = Service::new(service.clone(), addresses, cluster, spawned, instance);
+        let service = Arc::new(service);
+        for (listeners, tls_first) in [(plain, false), (secured.unwrap_or_default(), true)] {
+            for (set, listener) in doors.iter_mut().zip(listeners) {
+                let door = Door {
+                    listener,
+                    tls_first,
+                };
+                set.push((Arc::clone(&service), door));
             }
         }
+        services.push(service);
     }
     if !mistakes.is_empty() {
         return Err(RunError::CannotListen(mistakes));
     }
-    Ok(Prepared {
-        services,
-        listeners,
-    })
+    Ok(Prepared { services, doors })
 }
 
 /// Where a service keeps what has to outlive the process.
@@ -129,6 +145,7 @@ fn instance_of(
     let file = plugins::find(&service.plugin, &settings.plugin_path)
         .map_err(|error| wrong(&error.to_string()))?;
     let library = Library::load(&file).map_err(|error| wrong(&error.to_string()))?;
+    let tls = tls_of(config, service)?;
     let made = library.create(InstanceSettings {
         service: service.name.clone(),
         options: service.options.to_string(),
@@ -137,6 +154,7 @@ fn instance_of(
         timeouts: service.timeouts,
         spool: service.spool,
         cluster,
+        tls,
     });
     made.map_err(|error| match error {
         CreateError::Options(mistakes) => mistakes
@@ -148,5 +166,31 @@ fn instance_of(
             })
             .collect(),
         CreateError::Failed(_) => wrong(&error.to_string()),
+    })
+}
+
+/// Reads certificates and keys.
+fn tls_of(config: &Config, service: &ServiceSettings) -> Result<Tls, Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let mut wrong =
+        |table: &str, unusable: Vec<Unusable>| {
+            mistakes.extend(unusable.iter().map(|unusable| {
+                config.mistake(&service.name, &[table, unusable.key], &unusable.text)
+            }));
+        };
+    let server = service.tls.as_ref().and_then(|settings| {
+        let loaded = Server::load(settings);
+        loaded.map_err(|unusable| wrong("tls", unusable)).ok()
+    });
+    let nodes = service.node_tls.as_ref().and_then(|settings| {
+        let loaded = tls::Nodes::load(settings);
+        loaded.map_err(|unusable| wrong("node_tls", unusable)).ok()
+    });
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    Ok(Tls {
+        server: server.map(Arc::new),
+        nodes: nodes.map(Arc::new),
     })
 }

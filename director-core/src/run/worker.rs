@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, LocalSet};
 use super::{RunError, system};
 use crate::health;
 use crate::host::{Stop, Stopper};
-use crate::service::{Service, Stops, accept};
+use crate::service::{Door, Service, Stops, accept};
 
 /// What a worker tells the control thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Workers {
 
 /// What one worker is given.
 struct Seat {
-    listeners: Vec<(Arc<Service>, StdListener)>,
+    doors: Vec<(Arc<Service>, Door<StdListener>)>,
     /// The services whose nodes' health and own work it takes care of: all for the first worker, none for
     /// the others.
     cares_for: Vec<Arc<Service>>,
@@ -50,10 +50,10 @@ struct Seat {
 }
 
 impl Workers {
-    /// Starts one worker for each set of listeners; a set has one listener for each service, in order.
+    /// Starts one worker for each set of doors.
     pub(super) fn start(
         services: &[Arc<Service>],
-        listeners: Vec<Vec<StdListener>>,
+        doors: Vec<Vec<(Arc<Service>, Door<StdListener>)>>,
         soft: &Stop,
     ) -> Result<Self, RunError> {
         let (tell, events) = mpsc::unbounded_channel();
@@ -68,9 +68,9 @@ impl Workers {
             running: 0,
             failed: false,
         };
-        for (number, listeners) in listeners.into_iter().enumerate() {
+        for (number, doors) in doors.into_iter().enumerate() {
             let seat = Seat {
-                listeners: services.iter().cloned().zip(listeners).collect(),
+                doors,
                 cares_for: match number {
                     0 => services.to_vec(),
                     _others => Vec::new(),
@@ -191,10 +191,15 @@ async fn work(seat: Seat) -> bool {
         .map(|service| service.settings.stop_grace)
         .max();
     let mut accepting = JoinSet::new();
-    for (service, listener) in seat.listeners {
-        match TcpListener::from_std(listener) {
+    for (service, door) in seat.doors {
+        let tls_first = door.tls_first;
+        match TcpListener::from_std(door.listener) {
             Ok(listener) => {
-                accepting.spawn_local(accept(listener, service, seat.stops.clone()));
+                let door = Door {
+                    listener,
+                    tls_first,
+                };
+                accepting.spawn_local(accept(door, service, seat.stops.clone()));
             }
             Err(error) => {
                 let name = service.settings.name.as_str();

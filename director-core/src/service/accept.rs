@@ -23,12 +23,24 @@ pub(crate) struct Stops {
     pub(crate) hard: Stop,
 }
 
+/// One listener of a service on one worker.
+#[derive(Debug)]
+pub(crate) struct Door<L> {
+    pub(crate) listener: L,
+    /// TLS comes first on what it accepts.
+    pub(crate) tls_first: bool,
+}
+
 /// Accepts clients until told to stop; then waits for its sessions as long as `stop_grace` allows, and
 /// ends what is left by reset. Returns how many those were. To be polled in a `LocalSet`.
 ///
 /// # Cancel safety
 /// Dropping the future resets every session at once.
-pub(crate) async fn accept(listener: TcpListener, service: Arc<Service>, stops: Stops) -> usize {
+pub(crate) async fn accept(door: Door<TcpListener>, service: Arc<Service>, stops: Stops) -> usize {
+    let Door {
+        listener,
+        tls_first,
+    } = door;
     let mut sessions: JoinSet<SessionEnd> = JoinSet::new();
     let mut paused_until = None;
     loop {
@@ -48,8 +60,14 @@ pub(crate) async fn accept(listener: TcpListener, service: Arc<Service>, stops: 
                         refuse(&service, client);
                         continue;
                     };
-                    let serve = service.instance.serve(client, peer, seat.number, stops.soft.clone());
-                    sessions.spawn_local(seat.hold(serve));
+                    let (number, stop) = (seat.number, stops.soft.clone());
+                    if tls_first {
+                        let serve = service.instance.serve_secured(client, peer, number, stop);
+                        sessions.spawn_local(seat.hold(serve));
+                    } else {
+                        let serve = service.instance.serve(client, peer, number, stop);
+                        sessions.spawn_local(seat.hold(serve));
+                    }
                 }
                 Err(error) => {
                     if pauses(&error) {

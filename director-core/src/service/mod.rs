@@ -7,7 +7,7 @@ mod seats;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub(crate) use accept::{Stops, accept};
+pub(crate) use accept::{Door, Stops, accept};
 pub use listen::{BindError, bind};
 pub use seats::Seats;
 
@@ -23,6 +23,8 @@ pub struct Service {
     pub settings: ServiceSettings,
     /// Where it listens; the settings may have asked for any port.
     pub address: SocketAddr,
+    /// Where it listens for clients with whom TLS comes first.
+    pub tls_address: Option<SocketAddr>,
     /// Its nodes.
     pub cluster: Arc<Cluster>,
     /// Its nodes' processes, if the director started them.
@@ -36,7 +38,7 @@ pub struct Service {
 impl Service {
     pub(crate) fn new(
         settings: ServiceSettings,
-        address: SocketAddr,
+        (address, tls_address): (SocketAddr, Option<SocketAddr>),
         cluster: Arc<Cluster>,
         spawned: Vec<Arc<Spawned>>,
         instance: Instance,
@@ -45,6 +47,7 @@ impl Service {
             seats: Arc::new(Seats::new(settings.max_sessions as usize)),
             settings,
             address,
+            tls_address,
             cluster,
             spawned,
             instance,

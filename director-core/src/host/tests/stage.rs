@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::plugin::{self, Task};
 use crate::cluster::{Cluster, ClusterSettings, NodeId, NodeLoad, Seen};
 use crate::host::{
-    HostCounts, Instance, InstanceSettings, SessionEnd, SpoolBounds, Stop, Stopper, Timeouts,
+    HostCounts, Instance, InstanceSettings, SessionEnd, SpoolBounds, Stop, Stopper, Timeouts, Tls,
     counts,
 };
 
@@ -186,6 +186,7 @@ impl Stage {
             timeouts,
             spool,
             cluster: Arc::clone(&cluster),
+            tls: Tls::default(),
         };
         let (stopper, stop) = Stopper::new();
         Self {
