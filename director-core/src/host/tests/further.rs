@@ -1,14 +1,20 @@
 //! Further connections and listeners: whose they are, who may come, and what their bytes say of a node.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use director_abi as abi;
+use proptest::prelude::*;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::plugin::{Action, Stream, Task, Ticket, answer, established, event, failed};
+use super::plugin::{
+    Action, Listener, Stream, Task, Ticket, answer, end_relay, established, event, failed,
+    poll_relay,
+};
 use super::stage::{SOON, Stage, accept, ended, line, nodes, play, rest, until, write};
 use crate::host::{Outcome, Timeouts, counts};
 
@@ -567,4 +573,156 @@ fn what_was_forgotten_or_torn_leaves_nothing() {
         }
         assert_eq!(counts().resting_links, 0);
     });
+}
+
+/// One thing that a plugin does with what it holds; the number picks which of them.
+#[derive(Debug, Clone, Copy)]
+enum Do {
+    Listen,
+    Connect,
+    /// Asks a listener once.
+    Accept(usize),
+    Read(usize),
+    Write(usize),
+    Close(usize),
+    GiveUp(usize),
+    EndListener(usize),
+    Relay(usize, usize),
+    EndRelay(usize),
+    /// The node is declared down, when there is one.
+    Cut,
+    Sleep,
+}
+
+fn whatever() -> impl Strategy<Value = Do> {
+    let which = || 0_usize..8;
+    prop_oneof![
+        3 => Just(Do::Listen),
+        4 => Just(Do::Connect),
+        4 => which().prop_map(Do::Accept),
+        3 => which().prop_map(Do::Read),
+        3 => which().prop_map(Do::Write),
+        1 => which().prop_map(Do::Close),
+        1 => which().prop_map(Do::GiveUp),
+        1 => which().prop_map(Do::EndListener),
+        2 => (which(), which()).prop_map(|(from, to)| Do::Relay(from, to)),
+        1 => which().prop_map(Do::EndRelay),
+        1 => Just(Do::Cut),
+        2 => Just(Do::Sleep),
+    ]
+}
+
+/// Polls once; what is not ready is dropped.
+async fn once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+async fn does(task: Task, of: Stream, steps: &[Do], cut: &dyn Fn()) {
+    let (mut streams, mut listeners, mut relays) = (vec![of], Vec::new(), Vec::new());
+    for step in steps {
+        let stream = |which: usize| streams[which % streams.len()];
+        match *step {
+            Do::Listen => listeners.extend(task.listen(of, 0, 0, 0).ok()),
+            Do::Connect => {
+                // To a listener of its own: both ends are of this bundle.
+                let Some(listener) = listeners.last() else {
+                    continue;
+                };
+                let Some(port) = listening_port(*listener) else {
+                    continue;
+                };
+                if let Some(Ok(made)) = once(task.connect(of, port)).await {
+                    streams.push(made);
+                }
+            }
+            Do::Accept(which) if !listeners.is_empty() => {
+                let listener = listeners[which % listeners.len()];
+                if let Some(Ok(made)) = once(listener.accept()).await {
+                    streams.push(made);
+                }
+            }
+            Do::Read(which) => drop(once(stream(which).read(100)).await),
+            Do::Write(which) => drop(once(stream(which).write(b"whatever")).await),
+            Do::Close(which) => drop(once(stream(which).close()).await),
+            // The first one would end what all of this is about.
+            Do::GiveUp(which) if streams.len() > 1 => {
+                streams.remove(1 + which % (streams.len() - 1)).give_up();
+            }
+            Do::EndListener(which) if !listeners.is_empty() => {
+                listeners.remove(which % listeners.len()).end();
+            }
+            Do::Relay(from, to) => relays.push(task.begin_relay(stream(from), stream(to), 1000)),
+            Do::EndRelay(which) if !relays.is_empty() => {
+                end_relay(relays.remove(which % relays.len()));
+            }
+            Do::Accept(_) | Do::GiveUp(_) | Do::EndListener(_) | Do::EndRelay(_) => {}
+            Do::Cut => cut(),
+            Do::Sleep => task.sleep(1).await,
+        }
+        for relay in &relays {
+            poll_fn(|cx| {
+                if *relay != 0 {
+                    let _moved = poll_relay(*relay, cx);
+                }
+                Poll::Ready(())
+            })
+            .await;
+        }
+    }
+}
+
+fn listening_port(listener: Listener) -> Option<u16> {
+    listener.info().map(|info| info.local.port)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    /// In any order, with everything forgotten at any time: nothing is left, and nobody is disturbed.
+    #[test]
+    fn any_order_leaves_nothing(
+        steps in prop::collection::vec(whatever(), 1..60),
+        on_link in any::<bool>(),
+    ) {
+        play(|| async {
+            let (listeners, addresses) = nodes(1).await;
+            let (down, mut goes_down) = tokio::sync::mpsc::unbounded_channel();
+            let stage = Stage::new(&addresses, true, move |task| {
+                let (steps, down) = (steps.clone(), down.clone());
+                async move {
+                    let cut = || down.send(()).unwrap();
+                    if !on_link {
+                        does(task, task.stream, &steps, &cut).await;
+                        return Ok(());
+                    }
+                    let ticket = Ticket::open(task.chain());
+                    let action = to_attempt(ticket, event(abi::Event::BEGIN)).await;
+                    does(task, action.stream, &steps, &cut).await;
+                    Ok(())
+                }
+            })
+            .await;
+            let (_client, session) = stage.client().await;
+            let plays = async {
+                let _node = if on_link { Some(accept(&listeners[0]).await) } else { None };
+                ended(session).await
+            };
+            let deaths = async {
+                while goes_down.recv().await.is_some() {
+                    stage.declare_down(0);
+                }
+            };
+            let end = tokio::select! {
+                end = plays => end,
+                () = deaths => unreachable!("the script keeps its sender"),
+            };
+            assert_eq!(end.outcome, Outcome::Ended);
+        });
+    }
 }

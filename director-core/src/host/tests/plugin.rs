@@ -545,14 +545,18 @@ pub(super) struct Listener(u64);
 
 impl Listener {
     pub(super) fn local(self) -> abi::Address {
+        self.info().unwrap().local
+    }
+
+    /// What the host knows of it; `None` when the number is void.
+    pub(super) fn info(self) -> Option<abi::ListenerInfo> {
         let mut info = abi::ListenerInfo {
             size: size_of::<abi::ListenerInfo>(),
             local: abi::Address::NONE,
         };
         // SAFETY: as the boundary has it.
         let status = unsafe { (host().listener_info.unwrap())(self.0, &raw mut info) };
-        assert_eq!(status, abi::READY);
-        info.local
+        (status == abi::READY).then_some(info)
     }
 
     pub(super) async fn accept(self) -> Result<Stream, i32> {
