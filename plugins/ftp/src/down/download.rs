@@ -6,6 +6,8 @@
 //! these before the client sees a byte of it. Only the node's 2yz ends a download well: the end of
 //! its data connection alone is what a killed server looks like, too.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use director_sdk::{Director, Exception, Failure, Kind, Request, Resend};
 use futures_util::FutureExt;
@@ -21,6 +23,13 @@ use crate::down::asking::Asking;
 use crate::down::movement::{self, Held};
 use crate::down::proof::{Facts, Verdict};
 use crate::down::swallow::{Delivered, Swallow};
+
+/// How long a node may take to say its last word after the end of its data: it has nothing else to do. A
+/// server whose transferring process was killed may keep the control connection open and never say it.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
+/// The same when its data ended before the file's size, which a well server does not do without a word.
+const LAST_WORD_SHORT: Duration = Duration::from_secs(1);
 
 /// What the client is told when all of a file is there and proved, and its node was lost before it said so.
 const COMPLETE: &str = "Transfer complete.";
@@ -217,8 +226,20 @@ impl Download {
     }
 
     /// The node's last word about its transfer.
-    async fn end(&mut self, link: &mut Link, again: Option<&Swallow>) -> Result<Reply, Failure> {
-        let reply = link.last_reply().await?;
+    async fn end(
+        &mut self,
+        link: &mut Link,
+        again: Option<&Swallow>,
+        director: &Director,
+    ) -> Result<Reply, Failure> {
+        let place = self.offset.saturating_add(self.delivered.count());
+        let short = self.binary && self.begun.size.is_some_and(|size| place < size);
+        let bound = if short { LAST_WORD_SHORT } else { LAST_WORD };
+        let reply = director.timeout(bound, link.last_reply()).await;
+        let reply = reply.map_err(|_| {
+            let detail = format!("its data ended at {place}, and no reply came within {bound:?}");
+            Failure::new(Kind::Lost, detail)
+        })??;
         if !reply.is_complete() {
             return Err(self.refuse(reply));
         }
@@ -320,7 +341,7 @@ impl Request<Account> for Download {
             }
             Some(Err(_)) | None => return Err(self.give_up(link, director).await),
         }
-        let reply = self.end(link, plan.again.as_ref()).await?;
+        let reply = self.end(link, plan.again.as_ref(), director).await?;
         let client = self.data.stream().await?;
         self.held.release(client, &mut self.delivered).await?;
         Ok(reply)
