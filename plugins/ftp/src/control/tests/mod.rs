@@ -1,5 +1,7 @@
 //! The dialogue in memory, against a small server of one session.
 
+mod tls;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ struct Whims {
     sleep: Option<u64>,
     /// It does not take any password.
     denies: bool,
+    /// It has AUTH TLS, and lets nobody in without it.
+    tls: bool,
 }
 
 /// Every command that came to a node.
@@ -62,12 +66,22 @@ async fn serve(mut wire: Wire, name: &'static str, whims: Whims, told: Told) {
             Ok(_) | Err(_) => return,
         };
         told.borrow_mut().push(format!("{name}: {command}"));
+        if whims.tls && command == "AUTH TLS" {
+            let proceed = wire.write_all(b"234 Proceed.\r\n").await;
+            if proceed.is_err() || wire.start_tls(None).await.is_err() {
+                return;
+            }
+            line = String::new();
+            continue;
+        }
         if let Some((_, instead)) = whims.instead.iter().find(|(of, _)| command == *of) {
             line = (*instead).to_owned();
             continue;
         }
         let (verb, argument) = command.split_once(' ').unwrap_or((&command, ""));
         line = match (verb, argument) {
+            ("USER", _) if whims.tls && wire.tls().is_none() => "530 TLS first.\r\n".to_owned(),
+            ("PBSZ", "0") | ("PROT", "P") if whims.tls => "200 Yes.\r\n".to_owned(),
             ("USER", _) => {
                 user = true;
                 "331 Password?\r\n".to_owned()
