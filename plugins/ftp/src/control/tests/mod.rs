@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use director_sdk::Kind;
-use director_sdk::testing::{Leftover, Wire, World};
+use director_sdk::testing::{Cut, Leftover, Wire, World, every_cut, every_poll, some_cuts};
 use futures_util::future::{Either, select};
 
 use crate::Ftp;
@@ -493,4 +493,65 @@ fn another_user_is_another_login_and_what_was_said_before_a_login_is_restored_in
         client.logs_in().await;
     });
     assert_eq!(world.finish(), Leftover::default());
+}
+
+const DIALOGUE: &[u8] = b"USER ann\r\nPASS secret\r\nOPTS UTF8 ON\r\nCWD x\r\nTYPE I\r\nCDUP\r\nPWD\r\nSTAT .\r\nQUIT\r\n";
+
+/// What a client hears of the dialogue, before three nodes.
+fn dialogue(world: &World, options: &str, tls: bool) -> Vec<String> {
+    three_nodes(world, options, tls);
+    world.run(hears(world, DIALOGUE))
+}
+
+fn three_nodes(world: &World, options: &str, tls: bool) {
+    world.start::<Ftp>(options).unwrap();
+    for name in ["a", "b", "c"] {
+        let whims = Whims {
+            tls,
+            ..Whims::default()
+        };
+        world.node(name, move |wire| {
+            serve(wire, name, whims.clone(), Told::default())
+        });
+    }
+}
+
+#[test]
+fn no_cut_of_a_dialogue_is_seen() {
+    // Not garbage: a password that was garbled on its way is denied, and no plain connection shows it.
+    let cuts = [Cut::Reset, Cut::End, Cut::Silence, Cut::Stall, Cut::Kill];
+    let swept = every_cut(5, &cuts, |world| dialogue(world, "{}", false));
+    println!("{swept:?}");
+    assert!(swept.switches as usize > swept.runs / 2, "{swept:?}");
+}
+
+#[test]
+fn no_cut_and_no_garbage_of_a_dialogue_over_tls_is_seen() {
+    let cuts = [
+        Cut::Reset,
+        Cut::End,
+        Cut::Silence,
+        Cut::Stall,
+        Cut::Kill,
+        Cut::Garbage,
+    ];
+    let options = r#"{"node_tls": "explicit"}"#;
+    let swept = some_cuts(5, &cuts, 9, |world| dialogue(world, options, true));
+    println!("{swept:?}");
+    assert!(swept.switches as usize > swept.runs / 2, "{swept:?}");
+}
+
+#[test]
+fn no_death_between_two_awaits_is_seen() {
+    let cancelled = |world: &World| {
+        three_nodes(world, "{}", false);
+        world.run(async {
+            let mut client = world.connect();
+            client.write_all(DIALOGUE).await.unwrap();
+            let _may_be_reset = client.read_to_end().await;
+        });
+    };
+    let swept = every_poll(3, |world| dialogue(world, "{}", false), cancelled);
+    println!("{swept:?}");
+    assert!(swept.runs > 20 && swept.switches > 5, "{swept:?}");
 }
