@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use bench::failover::report::{Bars, Report};
 use bench::failover::run::{self, Settings};
+use bench::ftp::figures::{self, Size};
+use bench::ftp::report::{Figure, json, table};
+use bench::ftp::{scale, switch};
 use clap::{Parser, Subcommand};
 use director_tests::network;
 
@@ -24,6 +27,37 @@ enum Command {
     /// Kills the servers of a chat under traffic, judges what its clients saw, and measures how long they
     /// waited. Ends with 1 when a promise was not kept.
     Failover(Failover),
+    /// Measures FTP directly, through the director, through HAProxy and through ProFTPD's mod_proxy, in one
+    /// run (takes root; `bench/install` installs the peers). Ends with 1 when a bar was missed.
+    Ftp(Ftp),
+}
+
+#[derive(Parser)]
+struct Ftp {
+    /// Which figures.
+    #[arg(long, value_parser = ["ways", "switch", "scale"], default_values = ["ways", "switch", "scale"])]
+    only: Vec<String>,
+    /// Paired rounds of each figure.
+    #[arg(long, default_value_t = 21)]
+    rounds: usize,
+    /// MiB of the big file.
+    #[arg(long, default_value_t = 1024)]
+    mib: usize,
+    /// Small files.
+    #[arg(long, default_value_t = 2000)]
+    small: usize,
+    /// Sessions held at once for the memory of one.
+    #[arg(long, default_value_t = 500)]
+    sessions: usize,
+    /// Switches of each kind.
+    #[arg(long, default_value_t = 100)]
+    switches: usize,
+    /// How often each client of the scale figure fetches its file.
+    #[arg(long, default_value_t = 40)]
+    times: usize,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Parser)]
@@ -70,8 +104,11 @@ struct Failover {
 }
 
 fn main() -> ExitCode {
-    let Command::Failover(arguments) = Arguments::parse().command;
-    match failover(&arguments) {
+    let done = match Arguments::parse().command {
+        Command::Failover(arguments) => failover(&arguments),
+        Command::Ftp(arguments) => measure_ftp(&arguments),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -81,16 +118,59 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs this program again in a network of its own, if it has none yet. Returns when it has.
+fn in_own_network(why: &str) -> std::io::Result<()> {
+    if network::is_own() {
+        return Ok(());
+    }
+    if !network::may_make_one() {
+        return Err(std::io::Error::other(format!(
+            "{why} makes a network namespace, which takes root"
+        )));
+    }
+    let mut inside = network::in_own_network(&std::env::current_exe()?);
+    Err(inside.args(std::env::args_os().skip(1)).exec())
+}
+
+/// Whether every bar was met.
+fn measure_ftp(arguments: &Ftp) -> std::io::Result<bool> {
+    in_own_network("bench ftp")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let size = Size {
+        rounds: arguments.rounds,
+        big: arguments.mib << 20,
+        small: arguments.small,
+        sessions: arguments.sessions,
+    };
+    let mut figures = Vec::new();
+    for what in &arguments.only {
+        if !arguments.json {
+            println!("bench ftp: {what}: running");
+        }
+        let measured = runtime.block_on(async {
+            match what.as_str() {
+                "ways" => figures::all(size).await,
+                "switch" => switch::all(arguments.switches).await,
+                _the_parser_knows_no_other => scale::all(arguments.times).await,
+            }
+        })?;
+        if !arguments.json {
+            print!("{}", table(&measured));
+        }
+        figures.extend(measured);
+    }
+    if arguments.json {
+        println!("{:#}", json(&figures));
+    }
+    Ok(figures.iter().all(Figure::met))
+}
+
 /// Whether every promise was kept.
 fn failover(arguments: &Failover) -> std::io::Result<bool> {
-    if arguments.drop && !network::is_own() {
-        if !network::may_make_one() {
-            return Err(std::io::Error::other(
-                "--drop makes a network namespace, which takes root",
-            ));
-        }
-        let mut inside = network::in_own_network(&std::env::current_exe()?);
-        return Err(inside.args(std::env::args_os().skip(1)).exec());
+    if arguments.drop {
+        in_own_network("--drop")?;
     }
     let seed = match arguments.seed {
         Some(seed) => seed,

@@ -1,6 +1,7 @@
 //! What each kind of server is told: its configuration, and the machine's accounts as it sees them.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::cargo;
@@ -70,6 +71,8 @@ pub struct Setup {
     pub identity: Option<PathBuf>,
     /// A command line is waited for so long, in seconds; then the server says 421.
     pub idle_seconds: u32,
+    /// The ports of passive data connections; whichever are free when there is no range.
+    pub ports: Option<RangeInclusive<u16>>,
 }
 
 impl Setup {
@@ -83,6 +86,7 @@ impl Setup {
             clients: None,
             identity: None,
             idle_seconds: 300,
+            ports: None,
         }
     }
 }
@@ -150,6 +154,10 @@ fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
         format!("local_max_rate={}", setup.rate.unwrap_or(0)),
         format!("max_clients={}", setup.clients.unwrap_or(0)),
     ];
+    if let Some(ports) = &setup.ports {
+        lines.push(format!("pasv_min_port={}", ports.start()));
+        lines.push(format!("pasv_max_port={}", ports.end()));
+    }
     // Its sandbox is for kernels of its own time; namespaces of its own would hide its children.
     lines.extend(
         "background=NO local_enable=YES anonymous_enable=NO write_enable=YES local_umask=022 \
@@ -194,6 +202,9 @@ fn proftpd(setup: &Setup, folder: &Folder, tree: &Path, ip: &str, port: u16) -> 
         let rate = (rate / 1024).max(1);
         text += &format!("TransferRate RETR,STOR,APPE {rate}\n");
     }
+    if let Some(ports) = &setup.ports {
+        text += &format!("PassivePorts {} {}\n", ports.start(), ports.end());
+    }
     if let Some(clients) = setup.clients {
         text += &format!("MaxInstances {clients}\nMaxClients {clients}\n");
     }
@@ -226,6 +237,9 @@ fn pureftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> Vec<String> 
     );
     if let Some(rate) = setup.rate {
         words.push(format!("-T{}", (rate / 1024).max(1)));
+    }
+    if let Some(ports) = &setup.ports {
+        words.push(format!("-p{}:{}", ports.start(), ports.end()));
     }
     if let Some(identity) = &setup.identity {
         words.push("-Y1".to_owned());

@@ -49,6 +49,15 @@ impl Server {
         Self::start_at(setup, format!("127.0.0.1:{port}"), None).await
     }
 
+    /// Starts one on another address of the loopback.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on_loopback(setup: Setup, ip: &str) -> io::Result<Self> {
+        let port = crate::group::free_port()?;
+        Self::start_at(setup, format!("{ip}:{port}"), None).await
+    }
+
     /// Starts one on a host of its own, which can be cut off.
     ///
     /// # Errors
@@ -206,8 +215,11 @@ async fn greeted(address: &str) -> io::Result<()> {
     Err(io::Error::other(format!("the greeting is {line:?}")))
 }
 
-/// The folders with the libraries that came with the server.
-fn libraries(tree: &Path) -> io::Result<String> {
+/// The folders with the libraries that came with the server, as `LD_LIBRARY_PATH` names them.
+///
+/// # Errors
+/// When the folders cannot be read.
+pub fn libraries(tree: &Path) -> io::Result<String> {
     let mut folders = Vec::new();
     for above in [tree.join("usr/lib"), tree.join("lib")] {
         let entries = match std::fs::read_dir(&above) {
