@@ -8,11 +8,14 @@ use zeroize::Zeroizing;
 
 use crate::control::feat::{self, Features};
 use crate::options::Options;
+use crate::up::placement::Memory;
 
 /// One an instance.
 pub(crate) struct Shared {
     /// The service's options.
     pub(crate) options: Options,
+    /// Where changes go, and reads of what was just written.
+    pub(crate) placement: Memory,
     /// The service account's PASS.
     pub(crate) password: Option<Zeroizing<Vec<u8>>>,
     /// What each node offers, as far as it was asked.
@@ -32,6 +35,7 @@ impl Shared {
     pub(crate) fn new(options: Options, password: Option<Zeroizing<Vec<u8>>>) -> Self {
         Self {
             options,
+            placement: Memory::default(),
             password,
             features: Mutex::default(),
             goodbyes: Mutex::default(),

@@ -1,7 +1,7 @@
 //! One command, one reply: the request that most verbs are.
 
 use async_trait::async_trait;
-use director_sdk::{Director, Exception, Failure, Kind, Outcome, Request, Resend};
+use director_sdk::{Director, Exception, Failure, Kind, Request, Resend};
 use zeroize::Zeroizing;
 
 use super::link::{Link, NOT_AVAILABLE};
@@ -25,25 +25,8 @@ pub(crate) struct Exchange {
 pub(crate) enum Class {
     /// It changes nothing at a node: it is sent again.
     Safe,
-    /// It changes something, and a node can be asked whether it has.
-    AskFirst(Box<dyn Question>),
     /// It is not sent again; that its outcome is unknown is told.
     Never,
-}
-
-/// Whether a command happened.
-#[async_trait]
-pub(crate) trait Question: Send {
-    /// Asks a node.
-    ///
-    /// # Errors
-    ///
-    /// Why it could not be asked; another node is.
-    async fn ask(
-        &mut self,
-        account: &mut Account,
-        link: &mut Link,
-    ) -> Result<Outcome<Reply>, Failure>;
 }
 
 impl Exchange {
@@ -95,6 +78,7 @@ impl Request<Account> for Exchange {
         link: &mut Link,
         _director: &Director,
     ) -> Result<Reply, Failure> {
+        account.wanted.accepts(link.control.node_name())?;
         if self.sets.is_none() {
             link.bring(&account.state).await?;
         }
@@ -126,20 +110,7 @@ impl Request<Account> for Exchange {
         }
         match self.class {
             Class::Safe => Resend::Anywhere,
-            Class::AskFirst(_) => Resend::Ask,
             Class::Never => Resend::Never,
-        }
-    }
-
-    async fn ask(
-        &mut self,
-        account: &mut Account,
-        link: &mut Link,
-    ) -> Result<Outcome<Reply>, Failure> {
-        match &mut self.class {
-            Class::AskFirst(question) => question.ask(account, link).await,
-            Class::Safe => Ok(Outcome::NotDone),
-            Class::Never => Ok(Outcome::Unknown),
         }
     }
 }
@@ -157,7 +128,7 @@ impl Exchange {
     fn may_be_better_elsewhere(&self, code: u16) -> bool {
         match self.class {
             Class::Safe => code == 451,
-            Class::AskFirst(_) | Class::Never => false,
+            Class::Never => false,
         }
     }
 }

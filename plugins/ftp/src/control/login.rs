@@ -14,6 +14,7 @@ use super::reply::{Degree, Reply};
 use super::state::{Credentials, Prot, State};
 use crate::options::NodeTls;
 use crate::shared::Shared;
+use crate::up::placement::Wanted;
 
 /// 530: not logged in. RFC 959 section 5.4.
 pub(crate) const NOT_LOGGED_IN: u16 = 530;
@@ -25,6 +26,8 @@ pub(crate) struct Account {
     pub(crate) state: State,
     /// The instance's.
     pub(crate) shared: Arc<Shared>,
+    /// Which nodes the present request wants.
+    pub(crate) wanted: Wanted,
     /// Nodes that deny what another accepted. They are not asked again: each no counts against the
     /// account there, and enough of them lock it.
     denied: Vec<NodeId>,
@@ -41,6 +44,7 @@ impl Session for Account {
             let detail = "this node denied the login before";
             return Err(Failure::new(Kind::Diverged, detail).with_code(NOT_LOGGED_IN.into()));
         }
+        self.wanted.accepts(node.node_name())?;
         let mut link = Link::new(node, Arc::clone(&self.shared));
         greeting(&mut link).await?;
         self.protect(&mut link).await?;
@@ -85,6 +89,7 @@ impl Account {
         Self {
             state: State::default(),
             shared,
+            wanted: Wanted::any(),
             denied: Vec::new(),
         }
     }

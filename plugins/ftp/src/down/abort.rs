@@ -5,6 +5,7 @@ use std::time::Duration;
 use director_sdk::Director;
 
 use crate::control::link::Link;
+use crate::control::reply::Reply;
 
 /// How long a node may take to say that it has ended a transfer; a link of one that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -27,6 +28,11 @@ pub(crate) async fn abort(link: &mut Link, director: &Director) -> bool {
 
 /// Waits for the node's last word about a transfer whose data connection is gone: says whether it came.
 pub(crate) async fn settle(link: &mut Link, director: &Director) -> bool {
+    last_word(link, director).await.is_some()
+}
+
+/// The node's last word about a transfer whose data connection is gone, if it comes.
+pub(crate) async fn last_word(link: &mut Link, director: &Director) -> Option<Reply> {
     let answered = director.timeout(PATIENCE, link.last_reply());
-    matches!(answered.await, Ok(Ok(_)))
+    answered.await.ok()?.ok()
 }

@@ -309,6 +309,7 @@ impl Request<Account> for Download {
         link: &mut Link,
         director: &Director,
     ) -> Result<Reply, Failure> {
+        account.wanted.accepts(link.control.node_name())?;
         self.held.forget();
         link.bring(&account.state).await?;
         let mut plan = self.plan(link).await?;

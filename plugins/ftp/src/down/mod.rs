@@ -1,6 +1,6 @@
 //! Downloads: files and listings, which go on at another node when theirs is lost.
 
-mod abort;
+pub(crate) mod abort;
 mod asking;
 pub(crate) mod download;
 mod movement;
@@ -13,6 +13,7 @@ use crate::control::conversation::{Abort, Conversation};
 use crate::control::reply::Reply;
 use crate::control::state::Prot;
 use crate::data::ClientData;
+use crate::up;
 use asking::Asking;
 use download::Download;
 
@@ -33,7 +34,10 @@ pub(crate) async fn file(talk: &mut Conversation, path: &[u8]) -> Result<(), Fai
     let ends = (talk.replier.clone(), abort.clone(), data);
     let command = [b"RETR ", path].concat();
     let download = Download::file(command, asking, (offset, binary), ends);
-    perform(talk, download, abort).await
+    up::want_reader(talk, path);
+    let done = perform(talk, download, abort).await;
+    up::learn(talk);
+    done
 }
 
 /// Performs a `LIST`, `NLST` or `MLSD`; an empty argument is none.
@@ -126,7 +130,7 @@ async fn perform(
     talk.say(reply).await
 }
 
-fn broken(why: &str) -> Reply {
+pub(crate) fn broken(why: &str) -> Reply {
     Reply::new(426, format!("Connection closed; transfer aborted: {why}."))
 }
 
@@ -144,7 +148,7 @@ fn in_the_middle(exception: &Exception, diverged: bool) -> Reply {
 }
 
 /// The reply to a client whose own end of the data connection could not be made.
-fn own(exception: &Exception) -> Option<Reply> {
+pub(crate) fn own(exception: &Exception) -> Option<Reply> {
     match exception.code {
         425 => Some(Reply::new(425, &exception.detail)),
         522 => Some(Reply::new(522, &exception.detail)),
@@ -153,7 +157,7 @@ fn own(exception: &Exception) -> Option<Reply> {
 }
 
 /// The reply when there was no mark.
-fn before_the_mark(
+pub(crate) fn before_the_mark(
     talk: &mut Conversation,
     exception: Exception,
     refused: Option<Reply>,

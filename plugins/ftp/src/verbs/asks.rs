@@ -6,7 +6,7 @@ use director_sdk::Failure;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
-use crate::control::exchange::Exchange;
+use crate::up;
 
 /// A command that asks about a file.
 pub(crate) struct Asks(pub(crate) &'static str);
@@ -26,8 +26,6 @@ impl Verb for Asks {
     }
 
     async fn run(&self, talk: &mut Conversation, argument: &[u8]) -> Result<(), Failure> {
-        let given = (!argument.is_empty()).then_some(argument);
-        let reply = talk.exchange(Exchange::safe(self.0, given)).await?;
-        talk.say(reply).await
+        up::ask(talk, self.0, argument).await
     }
 }

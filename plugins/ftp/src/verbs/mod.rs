@@ -7,11 +7,14 @@ use crate::control::conversation::Conversation;
 
 mod abor;
 mod acct;
+mod allo;
+mod appe;
 mod asks;
 mod auth;
 mod cdup;
 mod clnt;
 mod cwd;
+mod dele;
 mod eprt;
 mod epsv;
 mod feat;
@@ -19,6 +22,8 @@ mod help;
 mod host;
 mod lang;
 mod list;
+mod mfmt;
+mod mkd;
 mod mlsd;
 mod mode;
 mod nlst;
@@ -35,7 +40,13 @@ mod refused;
 mod rein;
 mod rest;
 mod retr;
+mod rmd;
+mod rnfr;
+mod rnto;
+mod site;
 mod stat;
+mod stor;
+mod stou;
 mod stru;
 mod syst;
 mod r#type;
@@ -79,6 +90,8 @@ static VERBS: &[&dyn Verb] = &[
     &abor::Abor,
     &acct::Acct,
     &refused::Refused("ADAT", 503, "AUTH TLS has no ADAT."),
+    &allo::Allo,
+    &appe::Appe,
     &auth::Auth,
     &refused::Refused("CCC", 534, "The control connection stays protected."),
     &cdup::Cdup("CDUP"),
@@ -86,6 +99,7 @@ static VERBS: &[&dyn Verb] = &[
     &refused::Refused("COMB", 502, "COMB is not offered."),
     &refused::Refused("CONF", 533, "TLS protects commands."),
     &cwd::Cwd("CWD"),
+    &dele::Dele,
     &refused::Refused("ENC", 533, "TLS protects commands."),
     &eprt::Eprt,
     &epsv::Epsv,
@@ -99,7 +113,9 @@ static VERBS: &[&dyn Verb] = &[
     &refused::Refused("LPSV", 502, "Use EPSV."),
     &asks::Asks("MD5"),
     &asks::Asks("MDTM"),
+    &mfmt::Mfmt,
     &refused::Refused("MIC", 533, "TLS protects commands."),
+    &mkd::Mkd("MKD"),
     &mlsd::Mlsd,
     &asks::Asks("MLST"),
     &mode::Mode,
@@ -114,12 +130,19 @@ static VERBS: &[&dyn Verb] = &[
     &prot::ProtVerb,
     &pwd::Pwd("PWD"),
     &quit::Quit,
+    &refused::Refused("RANG", 502, "RANG is not offered: use REST."),
     &rein::Rein,
     &rest::Rest,
     &retr::Retr,
+    &rmd::Rmd("RMD"),
+    &rnfr::Rnfr,
+    &rnto::Rnto,
+    &site::Site,
     &asks::Asks("SIZE"),
     &refused::Refused("SMNT", 502, "SMNT is not offered."),
     &stat::Stat,
+    &stor::Stor,
+    &stou::Stou,
     &stru::Stru,
     &syst::Syst,
     &r#type::Type,
@@ -128,7 +151,9 @@ static VERBS: &[&dyn Verb] = &[
     &cdup::Cdup("XCUP"),
     &cwd::Cwd("XCWD"),
     &asks::Asks("XMD5"),
+    &mkd::Mkd("XMKD"),
     &pwd::Pwd("XPWD"),
+    &rmd::Rmd("XRMD"),
     &asks::Asks("XSHA"),
     &asks::Asks("XSHA1"),
     &asks::Asks("XSHA256"),

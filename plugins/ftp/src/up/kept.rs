@@ -1,0 +1,183 @@
+//! What the client sent, kept to be sent again: the last of it in a ring, or all of it in a spool.
+
+use director_sdk::{ClientStream, Director, Failure, Kind, NodeStream, RelayEnd, Spool};
+
+use crate::up::rules::Lines;
+
+/// Bytes that are read back at once.
+const PIECE: usize = 64 * 1024;
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// The last so many bytes, in memory.
+    Ring(u64),
+    /// All bytes, in memory and then on the disk, up to these bounds; none beyond.
+    All {
+        /// Bytes in memory.
+        memory: u64,
+        /// Bytes on the disk.
+        disk: u64,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+/// What the client sent of one upload, as far as it is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    bound: Bound,
+    /// `None`: nothing is kept, or nothing any more.
+    spool: Option<Spool>,
+    /// Bytes that the client sent.
+    end: u64,
+    lines: Lines,
+    /// The client has sent all.
+    closed: bool,
+}
+
+impl Kept {
+    /// For an upload that begins. Where the host has no room, nothing is kept.
+    pub(crate) fn new(director: &Director, bound: Bound) -> Self {
+        let spool = match bound {
+            Bound::Ring(0) | Bound::Nothing => None,
+            Bound::Ring(memory) => Some(director.spool(memory, 0)),
+            Bound::All { memory, disk } => Some(director.spool(memory, disk)),
+        };
+        let spool = spool.and_then(|made| match made {
+            Ok(spool) => Some(spool),
+            Err(error) => {
+                tracing::info!(%error, "an upload is not protected");
+                None
+            }
+        });
+        Self {
+            bound,
+            spool,
+            end: 0,
+            lines: Lines::default(),
+            closed: false,
+        }
+    }
+
+    /// Bytes that the client sent.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The first of them that is still kept; the end when none is.
+    pub(crate) fn first(&self) -> u64 {
+        self.spool.as_ref().map_or(self.end, Spool::first)
+    }
+
+    /// Ends of line among them; 0 when nothing is kept, for then nobody has looked.
+    pub(crate) fn lines(&self) -> u64 {
+        match self.spool {
+            Some(_) => self.lines.count(),
+            None => 0,
+        }
+    }
+
+    /// Whether the client has sent all.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether something is kept, so that a lost node can be made up for.
+    pub(crate) fn protects(&self) -> bool {
+        self.spool.is_some()
+    }
+
+    /// Sends a node everything from the byte `at` on: what is kept, then what the client still sends, to
+    /// its end.
+    ///
+    /// # Errors
+    ///
+    /// The node is lost, or the client is gone. All that was taken from the client is
+    /// counted, and kept as far as the bound allows.
+    ///
+    /// # Cancel safety
+    ///
+    /// As in an error, but a piece of the client's may be kept and count as not taken; the upload is at its
+    /// end then.
+    pub(crate) async fn send(
+        &mut self,
+        mut at: u64,
+        (client, node): (&mut ClientStream, &mut NodeStream),
+        director: &Director,
+    ) -> Result<(), Failure> {
+        if let Some(spool) = &self.spool {
+            let mut piece = vec![0; PIECE];
+            while at < self.end {
+                let n = spool.read(at, &mut piece).await?;
+                if n == 0 {
+                    let detail =
+                        format!("the spool ends at {at}, before the upload's {}", self.end);
+                    return Err(Failure::new(Kind::Fault, detail));
+                }
+                node.write_all(piece.get(..n).unwrap_or_default()).await?;
+                at = at.saturating_add(n as u64);
+            }
+        }
+        while !self.closed {
+            if self.spool.is_none() {
+                return self.pass_on((client, node), director).await;
+            }
+            let piece = client.fill().await?.to_vec();
+            if piece.is_empty() {
+                self.closed = true;
+                return Ok(());
+            }
+            self.keep(&piece).await;
+            client.consume(piece.len());
+            self.end = self.end.saturating_add(piece.len() as u64);
+            self.lines.take(&piece);
+            node.write_all(&piece).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves what the client still sends inside the host.
+    async fn pass_on(
+        &mut self,
+        (client, node): (&mut ClientStream, &mut NodeStream),
+        director: &Director,
+    ) -> Result<(), Failure> {
+        match director.relay(client, node, None, &mut self.end).await {
+            RelayEnd::End | RelayEnd::Limit => {
+                self.closed = true;
+                Ok(())
+            }
+            RelayEnd::FromFailed(error) | RelayEnd::ToFailed(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps a piece; what is beyond the bound is no longer kept: the oldest of a ring, all of a spool.
+    async fn keep(&mut self, piece: &[u8]) {
+        let mut left = piece;
+        while let Some(spool) = &mut self.spool
+            && !left.is_empty()
+        {
+            let info = spool.info();
+            match (spool.append(left).await, self.bound) {
+                (Ok(n), _) if n > 0 => left = left.get(n..).unwrap_or_default(),
+                (Ok(_), Bound::Ring(_)) if info.first < info.end => {
+                    let room = (left.len() as u64).max(PIECE as u64);
+                    spool.forget(info.first.saturating_add(room).min(info.end));
+                }
+                (Ok(_), Bound::Ring(_) | Bound::All { .. } | Bound::Nothing) => {
+                    let bytes = info.end;
+                    tracing::info!(
+                        bytes,
+                        "an upload is beyond its bound: not protected any more"
+                    );
+                    self.spool = None;
+                }
+                (Err(error), _) => {
+                    tracing::warn!(%error, "an upload is not protected any more");
+                    self.spool = None;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Uploads: `STOR`, `APPE` and `STOU`. The request that goes on at another node.
+//!
+//! What an upload carries from a node that failed to the next one: what stood under its name before it
+//! began, what the client sent as far as it is kept ([`Kept`]), and the client's own data connection, which
+//! stays open. Only the node's 2yz ends an upload well. Where the nodes share one storage, a new node is
+//! asked what it sees of the file ([`rules`](crate::up::rules)); where each has its own, all bytes go to a
+//! temporary name there, which becomes the file's at the end ([`Temporary`]).
+
+use async_trait::async_trait;
+use director_sdk::{Director, Exception, Failure, Kind, NodeStream, Request, Resend};
+use futures_util::FutureExt;
+
+use crate::control::conversation::Abort;
+use crate::control::link::{Link, NOT_AVAILABLE};
+use crate::control::login::Account;
+use crate::control::replier::Replier;
+use crate::control::reply::{Degree, Reply};
+use crate::data::{ClientData, NodeEnd};
+use crate::down::abort;
+use crate::up::kept::Kept;
+use crate::up::look;
+use crate::up::rules::{self, How, Plan, Progress, Seen};
+use crate::up::temporary::{Renamed, Temporary};
+
+/// What the client is told when its file is there, and its node was lost before it said so.
+const COMPLETE: &str = "Transfer complete.";
+
+/// One upload, and how far it got.
+pub(crate) struct Upload {
+    way: Way,
+    path: Vec<u8>,
+    binary: bool,
+    replier: Replier,
+    abort: Abort,
+    data: ClientData,
+    kept: Kept,
+    /// A node was sent the command.
+    begun: bool,
+    /// The client was told that the transfer begins.
+    marked: bool,
+    ended: Ended,
+}
+
+/// How an upload gets to its file.
+pub(crate) enum Way {
+    /// Under its own name, on storage that all nodes share; with what was there before.
+    Shared(How, Option<Seen>),
+    /// Under another name at first, on storage of the node's own.
+    Temporary(Temporary),
+    /// Under its own name, or one that the node chooses, and never again.
+    Once(How),
+    /// STOU: under a name that the node chooses.
+    Unique,
+}
+
+/// How an upload ended that failed.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    /// The client was told that the transfer begins.
+    pub(crate) marked: bool,
+    /// It was aborted by the client.
+    pub(crate) aborted: bool,
+    /// What was stored is not known, or could not be gone on with: why.
+    pub(crate) lost: Option<String>,
+    /// What a node last refused it with.
+    pub(crate) refused: Option<Reply>,
+    /// Nothing could have been made up for, when it ended.
+    pub(crate) unprotected: bool,
+    /// The client had sent all.
+    pub(crate) closed: bool,
+    /// The name of the node that was last sent it.
+    pub(crate) node: String,
+}
+
+impl Upload {
+    /// An upload that begins.
+    pub(crate) fn new(
+        way: Way,
+        (path, binary): (&[u8], bool),
+        (replier, abort, data): (Replier, Abort, ClientData),
+        kept: Kept,
+    ) -> Self {
+        Self {
+            way,
+            path: path.to_vec(),
+            binary,
+            replier,
+            abort,
+            data,
+            kept,
+            begun: false,
+            marked: false,
+            ended: Ended::default(),
+        }
+    }
+
+    /// What is left of it: the client's data connection, and how it ended.
+    pub(crate) fn into_end(self) -> (ClientData, Ended) {
+        let ended = Ended {
+            marked: self.marked,
+            unprotected: !self.kept.protects(),
+            closed: self.kept.is_closed(),
+            ..self.ended
+        };
+        (self.data, ended)
+    }
+
+    /// What this node is to do.
+    async fn plan(&mut self, account: &Account, link: &mut Link) -> Result<Plan, Failure> {
+        let (binary, total) = (self.binary, self.kept.end());
+        match &mut self.way {
+            Way::Shared(_, before @ None) => {
+                *before = Some(look::at_file(link, &account.state, &self.path).await?);
+                Ok(Plan::Whole)
+            }
+            Way::Shared(how, Some(before)) if self.begun => {
+                let after = look::at_file(link, &account.state, &self.path).await?;
+                let progress = Progress {
+                    how: *how,
+                    binary,
+                    first: self.kept.first(),
+                    end: total,
+                    closed: self.kept.is_closed(),
+                    lines: self.kept.lines(),
+                };
+                Ok(rules::plan(&progress, before, &after))
+            }
+            Way::Shared(..) | Way::Once(_) | Way::Unique => Ok(Plan::Whole),
+            Way::Temporary(temporary) => {
+                let sizes = [total, total.saturating_sub(self.kept.lines())];
+                let sizes = if binary { &sizes[..1] } else { &sizes };
+                match temporary.look(account, link, sizes).await? {
+                    Renamed::Yes => Ok(Plan::Done),
+                    Renamed::No if self.kept.first() == 0 => Ok(Plan::Whole),
+                    Renamed::No => Ok(Plan::Lost),
+                }
+            }
+        }
+    }
+
+    /// Begins the transfer at the node: its mark, or its refusal.
+    async fn begin(&mut self, link: &mut Link, plan: Plan) -> Result<Begun, Failure> {
+        let (verb, rest) = match (&self.way, plan) {
+            (_, Plan::Resume { size, .. }) => ("STOR", size),
+            (Way::Shared(How::Append, _) | Way::Once(How::Append), _) => ("APPE", 0),
+            (Way::Shared(How::Store { from }, _) | Way::Once(How::Store { from }), _) => {
+                ("STOR", *from)
+            }
+            (Way::Temporary(_), _) => ("STOR", 0),
+            (Way::Unique, _) => ("STOU", 0),
+        };
+        let reply = self.command(link, verb, rest).await?;
+        match (reply.degree(), plan) {
+            // Servers that let nobody restart an upload (ProFTPD without AllowStoreRestart) append.
+            (Degree::Transient | Degree::Permanent, Plan::Resume { .. }) => {
+                let reply = self.command(link, "APPE", 0).await?;
+                Self::mark_of(reply)
+            }
+            _ => Self::mark_of(reply),
+        }
+    }
+
+    /// Sends the command, behind a REST where one is needed; its first reply, or that to REST.
+    async fn command(&mut self, link: &mut Link, verb: &str, rest: u64) -> Result<Reply, Failure> {
+        if rest > 0 {
+            let reply = link.command(format!("REST {rest}").as_bytes()).await?;
+            if reply.degree() != Degree::Intermediate {
+                return Ok(reply);
+            }
+        }
+        let path = match &mut self.way {
+            Way::Temporary(temporary) => temporary.begin(link),
+            Way::Shared(..) | Way::Once(_) | Way::Unique => &self.path,
+        };
+        let line = match path {
+            [] => verb.as_bytes().to_vec(),
+            path => [verb.as_bytes(), b" ", path].concat(),
+        };
+        link.unasked()?;
+        self.begun = true;
+        link.send(&line).await?;
+        let reply = link.next_reply().await?;
+        if reply.code == NOT_AVAILABLE {
+            return Err(Link::not_available(&reply));
+        }
+        Ok(reply)
+    }
+
+    fn mark_of(reply: Reply) -> Result<Begun, Failure> {
+        match reply.degree() {
+            Degree::Preliminary => Ok(Begun::Marked(reply)),
+            Degree::Complete | Degree::Intermediate => {
+                let detail = format!("the node has no transfer to mark: {reply}");
+                Err(Failure::new(Kind::Garbled, detail))
+            }
+            Degree::Transient | Degree::Permanent => Ok(Begun::Refused(reply)),
+        }
+    }
+
+    /// Tells the client once that the transfer begins.
+    async fn mark(&mut self, mark: &Reply) -> Result<(), Failure> {
+        if self.marked {
+            return Ok(());
+        }
+        match self.way {
+            // The node's own names what the client does not know.
+            Way::Temporary(_) => {
+                let mark = Reply::new(150, "Ok to send data.");
+                self.replier.say(&mark).await?;
+            }
+            Way::Shared(..) | Way::Once(_) | Way::Unique => self.replier.say(mark).await?,
+        }
+        self.marked = true;
+        Ok(())
+    }
+
+    /// The node's answer is no, and its dialogue is whole. A 5yz before the mark is the answer to the client, too:
+    /// its permission, its name. One after it is this node's, for another had begun.
+    fn refuse(&mut self, reply: Reply) -> Result<Reply, Failure> {
+        if reply.degree() == Degree::Permanent && !self.marked {
+            return Ok(reply);
+        }
+        let failure = Failure::code(reply.code.into(), reply.to_string()).fit();
+        let failure = match reply.degree() {
+            Degree::Permanent => Failure::new(Kind::Missing, reply.to_string())
+                .with_code(reply.code.into())
+                .fit(),
+            Degree::Preliminary | Degree::Complete | Degree::Intermediate | Degree::Transient => {
+                failure
+            }
+        };
+        self.ended.refused = Some(reply);
+        Err(failure)
+    }
+
+    /// All bytes from `from` on, to the client's end of file; and the node's last word about them.
+    async fn transfer(
+        &mut self,
+        (link, node): (&mut Link, NodeEnd),
+        from: u64,
+        director: &Director,
+    ) -> Result<Moved, Failure> {
+        let abort = self.abort.clone();
+        let open = async {
+            let client = self.data.stream().await?;
+            Ok::<_, Failure>((client, node.stream(link, director).await?))
+        };
+        let (client, mut node) = futures_util::select_biased! {
+            open = open.fuse() => open?,
+            () = abort.asked().fuse() => return Ok(Moved::ByClient),
+        };
+        // While the client sends, the node owes nothing; it may say that it is full.
+        node.due(false);
+        link.control.due(false);
+        let moved = futures_util::select_biased! {
+            moved = self.kept.send(from, (client, &mut node), director).fuse() => moved,
+            early = link.next_reply().fuse() => return early.map(Moved::Early),
+            () = abort.asked().fuse() => return Ok(Moved::ByClient),
+        };
+        match moved {
+            Ok(()) => {
+                node.close().await?;
+                Ok(Moved::All(node))
+            }
+            Err(failure) if failure.is_by_client() => Ok(Moved::ByClient),
+            Err(failure) => {
+                link.control.due(true);
+                match abort::last_word(link, director).await {
+                    Some(reply) => Ok(Moved::Early(reply)),
+                    None => Err(failure),
+                }
+            }
+        }
+    }
+
+    /// Makes an end of a transfer that the client no longer wants, and keeps the link if the node does, too. The
+    /// node's data connection was reset: it does not take what it has for a whole file.
+    async fn give_up(&mut self, link: &mut Link, director: &Director) -> Failure {
+        let asked = self.abort.is_asked();
+        self.ended.aborted |= asked;
+        let whole = if asked {
+            abort::abort(link, director).await
+        } else {
+            abort::settle(link, director).await
+        };
+        let failure = Failure::new(Kind::ClientGone, "the client ended the upload");
+        let failure = failure.by_client().with_code(426);
+        if whole { failure.fit() } else { failure }
+    }
+
+    /// All that comes after the mark.
+    async fn bring_home(
+        &mut self,
+        account: &Account,
+        (link, node): (&mut Link, NodeEnd),
+        (plan, from): (Plan, u64),
+        director: &Director,
+    ) -> Result<Reply, Failure> {
+        let moved = self.transfer((&mut *link, node), from, director).await?;
+        link.control.due(true);
+        let reply = match moved {
+            Moved::All(node) => {
+                let reply = link.last_reply().await;
+                drop(node);
+                reply?
+            }
+            Moved::Early(reply) if !reply.is_complete() => reply,
+            Moved::Early(reply) => {
+                let detail = format!("before the file's end the node said {reply}");
+                return Err(Failure::new(Kind::Garbled, detail));
+            }
+            Moved::ByClient => return Err(self.give_up(link, director).await),
+        };
+        self.end(account, link, reply, plan).await
+    }
+
+    /// The node's last word about the upload.
+    async fn end(
+        &mut self,
+        account: &Account,
+        link: &mut Link,
+        reply: Reply,
+        plan: Plan,
+    ) -> Result<Reply, Failure> {
+        if reply.code == NOT_AVAILABLE {
+            return Err(Link::not_available(&reply));
+        }
+        if !reply.is_complete() {
+            return self.refuse(reply);
+        }
+        match &mut self.way {
+            Way::Temporary(temporary) => match temporary.rename(link).await? {
+                reply if reply.is_complete() => Ok(Reply::new(226, COMPLETE)),
+                reply => self.refuse(reply),
+            },
+            Way::Shared(_, Some(before)) if matches!(plan, Plan::Resume { .. }) => {
+                // Two have written it, so it is counted once more.
+                let after = look::at_file(link, &account.state, &self.path).await?;
+                let before = before.clone();
+                self.counted(&before, &after)?;
+                Ok(reply)
+            }
+            Way::Shared(..) | Way::Once(_) | Way::Unique => Ok(reply),
+        }
+    }
+
+    /// Whether a file that two nodes have written has the size that it must have.
+    fn counted(&mut self, before: &Seen, after: &Seen) -> Result<(), Failure> {
+        let Way::Shared(how, _) = &self.way else {
+            return Ok(());
+        };
+        let begun_at = match (how, before) {
+            (How::Store { from }, _) => *from,
+            (How::Append, Seen::File { size, .. }) => *size,
+            (How::Append, Seen::Nothing | Seen::Untold) => 0,
+        };
+        let right = begun_at.saturating_add(self.kept.end());
+        match after {
+            Seen::File { size, .. } if *size == right => Ok(()),
+            Seen::File { .. } | Seen::Nothing | Seen::Untold => {
+                Err(self.lost(format!("the file has not {right} bytes but is {after:?}")))
+            }
+        }
+    }
+
+    fn lost(&mut self, why: String) -> Failure {
+        let failure = Failure::new(Kind::Diverged, why.clone()).fit();
+        self.ended.lost = Some(why);
+        failure
+    }
+
+    /// The client's data connection, unless the client wants the end of the upload first.
+    async fn client_connected(&mut self, director: &Director) -> Result<(), Failure> {
+        let abort = self.abort.clone();
+        futures_util::select_biased! {
+            () = abort.asked().fuse() => {
+                self.ended.aborted = true;
+                let detail = "the client ended the upload before it began";
+                Err(Failure::new(Kind::ClientGone, detail).by_client().fit())
+            }
+            made = self.data.connected(director).fuse() => made,
+        }
+    }
+}
+
+/// A node's first word about an upload.
+enum Begun {
+    Marked(Reply),
+    Refused(Reply),
+}
+
+/// How the bytes of an attempt ended.
+enum Moved {
+    /// The node has been told that these are all. Its stream is kept until its last word.
+    All(NodeStream),
+    /// The node said its last word before.
+    Early(Reply),
+    /// The client broke off.
+    ByClient,
+}
+
+#[async_trait]
+impl Request<Account> for Upload {
+    type Reply = Reply;
+
+    async fn attempt(
+        &mut self,
+        account: &mut Account,
+        link: &mut Link,
+        director: &Director,
+    ) -> Result<Reply, Failure> {
+        account.wanted.accepts(link.control.node_name())?;
+        link.control.node_name().clone_into(&mut self.ended.node);
+        let plan = self.plan(account, link).await?;
+        let from = match plan {
+            Plan::Done => return Ok(Reply::new(226, COMPLETE)),
+            Plan::Whole => 0,
+            Plan::Resume { from, .. } => from,
+            Plan::Lost => {
+                let why = "what the lost server stored of the file cannot be gone on with";
+                return Err(self.lost(why.to_owned()));
+            }
+        };
+        link.bring(&account.state).await?;
+        if self.begun
+            && let Some(allo) = &account.state.allo
+        {
+            // A server that does not need it says so with 202, one that has it not with 502: as well.
+            link.command(&[b"ALLO ", allo.as_slice()].concat()).await?;
+        }
+        let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
+        // The client's connection is there before the node begins, which would wait for it otherwise.
+        self.client_connected(director).await?;
+        match self.begin(link, plan).await? {
+            Begun::Marked(mark) => self.mark(&mark).await?,
+            Begun::Refused(reply) => return self.refuse(reply),
+        }
+        let done = self
+            .bring_home(account, (link, node), (plan, from), director)
+            .await;
+        if done.is_err() {
+            // A long upload has not lacked progress when its node is lost, whoever owed what then.
+            link.control.due(false);
+        }
+        done
+    }
+
+    async fn cleanup(
+        &mut self,
+        account: &mut Account,
+        link: Option<&mut Link>,
+        why: &Exception,
+    ) -> Resend {
+        let declined = link.is_some() && why.kind == Kind::Unknown && !self.begun;
+        if let (Some(link), Way::Temporary(temporary)) = (link, &mut self.way)
+            && let Err(failure) = temporary.clear(link).await
+        {
+            tracing::debug!(%failure, "a temporary file may be left at the node");
+        }
+        if declined {
+            return Resend::Anywhere;
+        }
+        if let (Some(node), Kind::Unreachable | Kind::Lost | Kind::Stalled | Kind::Busy) =
+            (&why.node, why.kind)
+        {
+            account.wanted.lost(node);
+        }
+        if why.kind == Kind::ClientGone || self.ended.lost.is_some() {
+            return Resend::Never;
+        }
+        let whole = self.kept.first() == 0;
+        let again = match &self.way {
+            Way::Shared(..) => whole || self.kept.protects() || self.kept.is_closed(),
+            Way::Temporary(temporary) => whole || temporary.is_renaming(),
+            Way::Once(_) | Way::Unique => !self.begun,
+        };
+        if again {
+            Resend::Anywhere
+        } else {
+            Resend::Never
+        }
+    }
+}
