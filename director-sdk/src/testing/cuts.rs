@@ -2,8 +2,10 @@
 
 use std::fmt::Debug;
 
+use super::exec::Chance;
 use super::faults::Fault;
 use super::net::{Cut, Way};
+use super::second::Second;
 use super::{Counts, Leftover, World};
 
 /// What a sweep went through.
@@ -22,6 +24,8 @@ pub struct Swept {
 enum At {
     Nowhere,
     Byte(Fault),
+    /// And once more, some bytes later.
+    Twice(Fault, Second),
     /// At this poll of a session, its node is declared down.
     Down(u64),
     /// At this poll of a session, it is cancelled.
@@ -46,8 +50,8 @@ pub fn every_cut<T: PartialEq + Debug>(
     some_cuts(seed, kinds, 1, scenario)
 }
 
-/// As [`every_cut`], at every `stride`th byte of each way, the first and the last included: for
-/// scenarios with much data.
+/// As [`every_cut`], at every `stride`th byte of each way, from one on that the seed chooses, and at the
+/// first and the last: for scenarios with much data.
 ///
 /// # Panics
 ///
@@ -61,12 +65,19 @@ pub fn some_cuts<T: PartialEq + Debug>(
     let sound = Run::of(seed, At::Nowhere, &scenario);
     sound.check_rest();
     let mut swept = Swept::default();
+    let stride = stride.max(1) as usize;
+    let mut chance = Chance::seeded(seed);
     for (connection, passed) in sound.traffic.iter().enumerate() {
         for way in [Way::Out, Way::In] {
             let bytes = passed[way.index()];
-            let places = (0..bytes).step_by(stride.max(1) as usize).chain([bytes]);
-            for at in places {
-                for cut in kinds {
+            for cut in kinds {
+                let first = chance.below(stride) as u64;
+                let between = (first..bytes).step_by(stride).filter(|at| *at > 0);
+                for at in [0]
+                    .into_iter()
+                    .chain(between)
+                    .chain((bytes > 0).then_some(bytes))
+                {
                     let fault = Fault {
                         connection,
                         way,
@@ -79,6 +90,41 @@ pub fn some_cuts<T: PartialEq + Debug>(
                 }
             }
         }
+    }
+    swept
+}
+
+/// Runs `scenario` without faults, then `runs` times with a cut at some byte that went to or from a
+/// node and another at one of those that went after it, on whichever connection: kinds and places are
+/// the seed's. One second cut in two is in the first quarter of what follows, where the recovery is.
+/// A scenario needs three nodes, to have one left.
+///
+/// # Panics
+///
+/// As [`every_cut`].
+pub fn two_cuts<T: PartialEq + Debug>(
+    seed: u64,
+    kinds: &[Cut],
+    runs: usize,
+    scenario: impl Fn(&World) -> T,
+) -> Swept {
+    let sound = Run::of(seed, At::Nowhere, &scenario);
+    sound.check_rest();
+    let mut swept = Swept::default();
+    let mut chance = Chance::seeded(seed);
+    for _ in 0..runs {
+        let fault = sound.fault_at(chance.next(), kinds[chance.below(kinds.len())]);
+        let once = Run::of(seed, At::Byte(fault), &scenario);
+        once.check_like(&sound);
+        swept.add(&once);
+        let share = if chance.below(2) == 0 { 4 } else { 1 };
+        let second = Second {
+            after: 1 + chance.below((once.passed_since / share) as usize) as u64,
+            cut: kinds[chance.below(kinds.len())],
+        };
+        let twice = Run::of(seed, At::Twice(fault, second), &scenario);
+        twice.check_like(&sound);
+        swept.add(&twice);
     }
     swept
 }
@@ -146,6 +192,7 @@ struct Run<T> {
     polls: u64,
     calls: u64,
     struck: Option<u64>,
+    passed_since: u64,
     switches: u64,
     left: Leftover,
     story: String,
@@ -160,6 +207,9 @@ impl<T> Run<T> {
             match at {
                 At::Nowhere => {}
                 At::Byte(fault) => state.fault = Some(fault),
+                At::Twice(fault, second) => {
+                    (state.fault, state.second) = (Some(fault), Some(second));
+                }
                 At::Down(poll) => state.down_at_poll = Some(poll),
                 At::Cancelled(poll) => state.cancel_at_poll = Some(poll),
                 At::Call(call) => state.fail_at_call = Some(call),
@@ -187,6 +237,7 @@ impl<T> Run<T> {
                 polls: state.session_polls,
                 calls: state.node_calls,
                 struck: state.struck,
+                passed_since: state.passed_since,
                 switches: state.switches,
                 left: Leftover::default(),
                 story,
@@ -195,6 +246,27 @@ impl<T> Run<T> {
         run.left = world.finish();
         std::mem::forget(tell);
         run
+    }
+
+    /// A cut at one of the bytes that this run moved, by a number.
+    fn fault_at(&self, number: u64, cut: Cut) -> Fault {
+        let total: u64 = self.traffic.iter().flatten().sum();
+        let mut at = number % total.max(1);
+        for (connection, passed) in self.traffic.iter().enumerate() {
+            for way in [Way::Out, Way::In] {
+                let bytes = passed[way.index()];
+                if at < bytes {
+                    return Fault {
+                        connection,
+                        way,
+                        at,
+                        cut,
+                    };
+                }
+                at -= bytes;
+            }
+        }
+        panic!("the scenario has no byte that goes to or from a node");
     }
 
     /// Nothing is left.

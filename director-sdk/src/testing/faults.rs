@@ -24,8 +24,10 @@ impl State {
         pieces: &[&[u8]],
         waker: &Waker,
     ) -> Poll<Result<usize, i32>> {
+        let armed = self.arm_second(connection, way);
         let wrote = self.connections[connection].pipe(way).write(pieces, waker);
         self.strike(connection, way);
+        self.note_passed(connection, way, &armed);
         wrote
     }
 

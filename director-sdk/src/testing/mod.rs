@@ -66,7 +66,8 @@
 //!
 //! [`every_cut`] runs such a scenario once without faults, then once for each byte that went to or
 //! from a node, each time with a cut at that byte, and compares what the client saw and what the
-//! nodes did ([`Wire::effect`]) with the first run. [`every_poll`] does the same at each poll of a
+//! nodes did ([`Wire::effect`]) with the first run. [`two_cuts`] puts a second one into the recovery from
+//! the first, by chance. [`every_poll`] does the same at each poll of a
 //! session, with its node declared down, or the session cancelled, between two awaits, and
 //! [`every_call`] lets each operation on a node's stream fail.
 //!
@@ -86,6 +87,7 @@ mod net;
 mod record;
 mod recover;
 mod run;
+mod second;
 mod secure;
 mod see;
 mod state;
@@ -107,7 +109,7 @@ use std::time::Duration;
 
 pub use director_recovery::Limits;
 
-pub use cuts::{Swept, every_call, every_cut, every_poll, some_cuts};
+pub use cuts::{Swept, every_call, every_cut, every_poll, some_cuts, two_cuts};
 pub use far::WireListener;
 pub use net::{Cut, Way};
 pub use see::{Counts, Ended, Leftover, What};

@@ -18,6 +18,7 @@ use super::faults::Fault;
 use super::further::{Connect, Ear, Listener};
 use super::net::{Connection, HERE, INSIDE, Pipe, SERVED, node_ip};
 use super::recover::{Chain, Link, Node, Open};
+use super::second::Second;
 use super::secure::Giver;
 use super::store::Spool;
 use super::{Counts, Ended};
@@ -144,6 +145,10 @@ pub(super) struct State {
     /// The connections to nodes, in the order in which they were made.
     pub(super) opened: Vec<usize>,
     pub(super) fault: Option<Fault>,
+    /// Another, some bytes after it.
+    pub(super) second: Option<Second>,
+    /// Bytes to and from nodes since the first fault.
+    pub(super) passed_since: u64,
     /// At this poll of a session its node is declared down.
     pub(super) down_at_poll: Option<u64>,
     /// At this poll of a session it is cancelled.
@@ -209,6 +214,8 @@ impl State {
             connections: Vec::new(),
             opened: Vec::new(),
             fault: None,
+            second: None,
+            passed_since: 0,
             down_at_poll: None,
             cancel_at_poll: None,
             fail_at_call: None,
