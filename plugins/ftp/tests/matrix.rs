@@ -2,14 +2,17 @@
 //! by every fault; and a second fault during the recovery. What the client sees is what it sees
 //! without a fault, and what the nodes did they did once.
 //!
-//! The short form takes every so-manieth byte, others for each seed; `FTP_MATRIX=1` takes every byte,
-//! and `FTP_SEED` another seed.
+//! The short form takes every so-manieth byte, others for each seed; `FTP_MATRIX=1` takes every byte
+//! (2 every other, and so on), `FTP_PAIRS=1000` so many pairs of faults a scenario, and `FTP_SEED=2` is
+//! another sample.
 
 #![forbid(unsafe_code)]
 
 mod model;
 
-use director_sdk::testing::{Cut, Swept, World, some_cuts};
+use std::time::Duration;
+
+use director_sdk::testing::{Cut, Limits, Swept, World, some_cuts, two_cuts};
 
 use model::Cluster;
 use model::client::Client;
@@ -33,8 +36,12 @@ fn sweep(name: &str, stride: u64, scenario: impl Fn(&World) -> Vec<String>) -> S
     let seed = number("FTP_SEED").unwrap_or(1);
     let stride = number("FTP_MATRIX").unwrap_or(stride);
     let began = std::time::Instant::now();
-    let swept = some_cuts(seed, &FAULTS, stride, scenario);
+    let swept = some_cuts(seed, &FAULTS, stride, &scenario);
     println!("{name}: {swept:?} in {:?}", began.elapsed());
+    let began = std::time::Instant::now();
+    let pairs = number("FTP_PAIRS").unwrap_or(60);
+    let twice = two_cuts(seed, &FAULTS, pairs as usize, &scenario);
+    println!("{name}, twice: {twice:?} in {:?}", began.elapsed());
     assert!(
         swept.runs > 50 && swept.switches > swept.runs as u64 / 2,
         "{swept:?}"
@@ -76,6 +83,16 @@ fn session<F>(world: &World, cluster: &Cluster, options: &str, talk: F) -> Vec<S
 where
     F: AsyncFn(&Cluster, &mut Client),
 {
+    // Two stalls are found out after fifteen seconds each: as long as a request may take by default.
+    let within = Duration::from_secs(120);
+    world.limits(
+        Limits {
+            within,
+            ..Limits::default()
+        },
+        0.2,
+        10,
+    );
     cluster.start(world, options);
     world.run(async {
         let mut client = Client::logged_in(world).await;

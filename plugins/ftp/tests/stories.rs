@@ -314,3 +314,50 @@ proptest! {
         mirrors(seed, at, dies_after, true, Tells::Bytes)?;
     }
 }
+
+#[test]
+fn tls_on_either_side_and_on_both() {
+    for (client_tls, node_tls) in [(false, false), (true, false), (false, true), (true, true)] {
+        let world = World::seeded(1);
+        let settings = Settings {
+            tls: true,
+            require_reuse: true,
+            ..Settings::of(Style::Vsftpd)
+        };
+        let cluster = Cluster::shared(&[settings.clone(), settings], tree());
+        let side = if node_tls { "explicit" } else { "none" };
+        let options =
+            format!(r#"{{"tls": "offered", "node_tls": "{side}", "require_reuse": true}}"#);
+        cluster.start(&world, &options);
+        world.run(async {
+            let mut client = Client::new(&world).await;
+            if client_tls {
+                client.protect().await;
+            }
+            client.log_in().await;
+            client.ask("TYPE I").await;
+            // The third is where others fail: a ticket is good for one connection.
+            for _ in 0..4 {
+                let got = client.fetch("RETR /pub/file.bin").await;
+                assert!(
+                    got == (content(1, SIZE), 226),
+                    "{:#?}\n{}",
+                    client.transcript,
+                    world.story()
+                );
+            }
+            let (listed, code) = client.fetch("LIST /pub").await;
+            assert!(
+                code == 226 && listed.ends_with(b"text.txt\r\n"),
+                "{:#?}",
+                client.transcript
+            );
+        });
+        let protected: usize = cluster
+            .servers
+            .iter()
+            .map(|server| server.heard_of("PROT P"))
+            .sum();
+        assert_eq!(protected > 0, node_tls);
+    }
+}

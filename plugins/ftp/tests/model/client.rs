@@ -1,7 +1,6 @@
 //! A client that writes down what it saw, and never panics about it: a run with a fault is compared
 //! with a run without.
 
-use super::shim::Shim as _;
 use std::io;
 
 use director_sdk::testing::{Wire, WireListener, World};
@@ -77,7 +76,7 @@ impl Client {
         if self.ask("AUTH TLS").await.code != 234 {
             return;
         }
-        match self.control.start_tls().await {
+        match self.control.start_tls(None).await {
             Ok(_) => self.note("TLS"),
             Err(error) => return self.fail(&error),
         }
@@ -204,7 +203,7 @@ impl Client {
             DataEnd::Listens(mut listener) => listener.accept().await?,
         };
         if self.private {
-            data.start_tls().await?;
+            data.start_tls(Some(&self.control)).await?;
         }
         Ok(data)
     }

@@ -1,6 +1,5 @@
 //! The server's end of a control connection: lines with Telnet taken out, replies.
 
-use super::shim::Shim as _;
 use std::io;
 use std::time::Duration;
 
@@ -75,12 +74,17 @@ impl Control {
         self.wire.effect(what);
     }
 
+    /// Says the end, with `close_notify` under TLS.
+    pub(super) fn close(&mut self) {
+        self.wire.close();
+    }
+
     pub(super) fn is_private(&self) -> bool {
         self.private
     }
 
     pub(super) async fn start_tls(&mut self) -> io::Result<()> {
-        self.wire.start_tls().await?;
+        self.wire.start_tls(None).await?;
         self.private = true;
         Ok(())
     }

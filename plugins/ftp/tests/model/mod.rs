@@ -12,7 +12,6 @@ pub mod client;
 mod control;
 pub mod server;
 mod session;
-mod shim;
 pub mod style;
 mod transfer;
 pub mod tree;

@@ -59,6 +59,12 @@ impl Session {
     }
 
     pub(super) async fn run(mut self) -> io::Result<()> {
+        let ended = self.talk().await;
+        self.control.close();
+        ended
+    }
+
+    async fn talk(&mut self) -> io::Result<()> {
         let style = self.server.settings.style;
         if self.server.busy.get() {
             return self.say(style.busy()).await;

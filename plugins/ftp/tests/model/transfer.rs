@@ -1,6 +1,5 @@
 //! Transfers of the model server: the data connection beside the control connection.
 
-use super::shim::Shim as _;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -61,7 +60,7 @@ impl Session {
         };
         self.say(opening).await?;
         if self.private {
-            match data.start_tls().await {
+            match data.start_tls(None).await {
                 Ok(tls) if tls.resumed || !self.server.settings.require_reuse => {}
                 Ok(_) => return Ok(Outcome::Unprotected),
                 Err(_) => return Ok(Outcome::Broken),
@@ -176,6 +175,7 @@ async fn receive(
         server.tree.borrow_mut().write(path, at, &bytes);
         at += bytes.len();
         if end {
+            data.close();
             return Ok(());
         }
         pause(server, data, n).await;
