@@ -285,7 +285,13 @@ impl Download {
     }
 
     /// Makes an end of a transfer that the client no longer wants, and keeps the link if the node does, too.
-    async fn give_up(&mut self, link: &mut Link, director: &Director) -> Failure {
+    /// `why` is the client's own failure; `None` for ABOR.
+    async fn give_up(
+        &mut self,
+        link: &mut Link,
+        why: Option<Failure>,
+        director: &Director,
+    ) -> Failure {
         let asked = self.abort.is_asked();
         self.aborted |= asked;
         let whole = if asked {
@@ -293,8 +299,9 @@ impl Download {
         } else {
             abort::settle(link, director).await
         };
-        let failure = Failure::new(Kind::ClientGone, "the client ended the transfer").by_client();
-        let failure = failure.with_code(426);
+        let failure = why.unwrap_or_else(|| {
+            Failure::new(Kind::ClientGone, "the client ended the transfer").by_client()
+        });
         if whole { failure.fit() } else { failure }
     }
 }
@@ -336,11 +343,14 @@ impl Request<Account> for Download {
         };
         match moved {
             Some(Ok(())) => {}
-            Some(Err(failure)) if !failure.is_by_client() => {
+            Some(Err(failure)) if failure.is_by_client() => {
+                return Err(self.give_up(link, Some(failure), director).await);
+            }
+            Some(Err(failure)) => {
                 self.diverged |= failure.kind() == Some(Kind::Diverged);
                 return Err(failure);
             }
-            Some(Err(_)) | None => return Err(self.give_up(link, director).await),
+            None => return Err(self.give_up(link, None, director).await),
         }
         let reply = self.end(link, plan.again.as_ref(), director).await?;
         let client = self.data.stream().await?;
