@@ -10,7 +10,7 @@
 //! description  library  instance        a library judged, loaded, at work for a service
 //! session  running  node_task           its tasks: serve, run, probe, watch
 //! task                                  a future of the plugin's, polled, and what it owns
-//! tables  slab  stream  relay  timer    what its numbers name
+//! tables  slab  stream  socket  relay  timer    what its numbers name
 //! ticket  request  orders  answers       requests, and the recovery engine behind them
 //! step  failure  chain  pool  connect    what the plugin does for one, and the links it uses
 //! bundle  further  listener  urgent       what belongs to a link or a session beside its stream
@@ -52,10 +52,12 @@ mod secure;
 mod session;
 mod sessions;
 mod slab;
+mod socket;
 mod spool;
 mod step;
 mod stop;
 mod stream;
+mod stream_standing;
 mod stream_tls;
 mod tables;
 mod task;
@@ -74,7 +76,7 @@ pub use library::Library;
 pub use secure::Tls;
 pub use session::{Outcome, SessionEnd};
 pub use sessions::{SessionStanding, sessions};
+pub(crate) use socket::reset;
 pub use spool::SpoolBounds;
 pub use stop::{Stop, Stopper};
-pub(crate) use stream::reset;
 pub use tables::{HostCounts, counts};

@@ -13,8 +13,9 @@ use super::instance::Inner;
 use super::keeper::Local;
 use super::node_task;
 use super::sessions::Showing;
+use super::socket::set_linger;
 use super::stop::Stop;
-use super::stream::{Side, Stream, set_linger};
+use super::stream::{Side, Stream};
 use super::task::{Said, Task, TaskEnd, Work};
 use super::transport::Transport;
 use crate::tls::Trouble;
@@ -161,7 +162,7 @@ impl Begun {
     }
 
     fn refuse(self, client: TcpStream) -> SessionEnd {
-        super::stream::reset(client);
+        super::socket::reset(client);
         self.refused()
     }
 

@@ -6,15 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use director_abi::{CODE_CUT, CODE_GONE, CODE_TLS};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::address::Ends;
@@ -23,6 +19,7 @@ use super::clock;
 use super::input::Input;
 use super::linger;
 use super::slab::Void;
+use super::socket::{set_linger, take_charge};
 use super::tables::{self, Counted, Live};
 use super::transport::Transport;
 use super::waker::{Lent, WakerSlot};
@@ -73,23 +70,23 @@ pub(super) struct Stream {
     place: RefCell<Option<Place>>,
     /// Out of it once the stream has ended.
     pub(super) transport: RefCell<Option<Transport>>,
-    input: RefCell<Input>,
-    received: Cell<u64>,
-    accepted: Cell<u64>,
-    due: Cell<bool>,
-    read_slot: WakerSlot,
-    write_slot: WakerSlot,
-    read_waits: Cell<bool>,
-    write_waits: Cell<bool>,
+    pub(super) input: RefCell<Input>,
+    pub(super) received: Cell<u64>,
+    pub(super) accepted: Cell<u64>,
+    pub(super) due: Cell<bool>,
+    pub(super) read_slot: WakerSlot,
+    pub(super) write_slot: WakerSlot,
+    pub(super) read_waits: Cell<bool>,
+    pub(super) write_waits: Cell<bool>,
     /// What is left over of its TLS is seen to.
     pub(super) tended: Cell<bool>,
-    read_ended: Cell<bool>,
-    write_ended: Cell<bool>,
-    failed: Cell<Option<i32>>,
+    pub(super) read_ended: Cell<bool>,
+    pub(super) write_ended: Cell<bool>,
+    pub(super) failed: Cell<Option<i32>>,
     /// The first failure in words.
     trouble: RefCell<Option<String>>,
-    cut: Cell<bool>,
-    live: RefCell<Option<Counted>>,
+    pub(super) cut: Cell<bool>,
+    pub(super) live: RefCell<Option<Counted>>,
 }
 
 /// Why a stream is ended, as far as the other side is to see it.
@@ -469,115 +466,6 @@ impl Stream {
         self.read_slot.wake();
         self.write_slot.wake();
     }
-
-    pub(super) fn received(&self) -> u64 {
-        self.received.get()
-    }
-
-    pub(super) fn accepted(&self) -> u64 {
-        self.accepted.get()
-    }
-
-    pub(super) fn due(&self) -> bool {
-        self.due.get()
-    }
-
-    /// A read waits, for whatever reason.
-    pub(super) fn is_reading(&self) -> bool {
-        self.read_waits.get()
-    }
-
-    /// A write waits, for whatever reason.
-    pub(super) fn is_writing(&self) -> bool {
-        self.write_waits.get()
-    }
-
-    /// The first error that the socket gave.
-    pub(super) fn failed(&self) -> Option<i32> {
-        self.failed.get()
-    }
-
-    pub(super) fn is_cut(&self) -> bool {
-        self.cut.get()
-    }
-
-    /// Neither failed nor cut nor ended.
-    pub(super) fn is_whole(&self) -> bool {
-        self.failed.get().is_none()
-            && !self.cut.get()
-            && !self.read_ended.get()
-            && !self.write_ended.get()
-    }
-
-    /// Whole, and the peer has said nothing that nobody asked for: not a byte, not its end.
-    pub(super) fn is_at_rest(&self) -> bool {
-        let (Ok(input), Ok(mut transport)) =
-            (self.input.try_borrow(), self.transport.try_borrow_mut())
-        else {
-            return false;
-        };
-        let mut byte = [MaybeUninit::uninit()];
-        self.is_whole()
-            && input.unread().is_empty()
-            && transport.as_mut().is_some_and(|transport| {
-                // What TLS itself says is none of the peer's bytes.
-                transport.absorb() != Some(true)
-                    && SockRef::from(transport.socket())
-                        .peek(&mut byte)
-                        .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-            })
-    }
-
-    /// Whether bytes or the end have come that the plugin did not ask for yet.
-    pub(super) fn has_unread(&self) -> bool {
-        if self.with_unread(|unread| !unread.is_empty()) {
-            return true;
-        }
-        let absorbed = self.transport.try_borrow_mut().ok().and_then(|mut at| {
-            let at = at.as_mut()?;
-            at.absorb()
-        });
-        absorbed.unwrap_or_else(|| self.is_ready(PollFlags::IN))
-    }
-
-    /// A write waits, and the peer's window is closed indeed.
-    pub(super) fn is_held_up(&self) -> bool {
-        self.write_waits.get() && !self.is_ready(PollFlags::OUT)
-    }
-
-    /// A read waits for the peer.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.read_waits.get() && !self.has_unread()
-    }
-
-    fn is_ready(&self, what: PollFlags) -> bool {
-        let Ok(transport) = self.transport.try_borrow() else {
-            return false;
-        };
-        let Some(transport) = transport.as_ref() else {
-            return false;
-        };
-        let mut asked = [PollFd::new(transport.socket(), what)];
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        poll(&mut asked, Some(&at_once)).is_ok_and(|ready| ready > 0)
-    }
-
-    /// Forgets whoever waited: the stream goes to rest, or comes from it.
-    pub(super) fn rest(&self, resting: bool) {
-        self.read_slot.clear();
-        self.write_slot.clear();
-        self.read_waits.set(false);
-        self.write_waits.set(false);
-        let live = if resting {
-            Live::RestingLink
-        } else {
-            Live::Stream
-        };
-        self.live.replace(Some(Counted::new(live)));
-    }
 }
 
 /// Which way a relay uses a stream.
@@ -585,27 +473,4 @@ impl Stream {
 pub(super) enum Way {
     Read,
     Write,
-}
-
-/// Sets how a socket is to behave once it is the host's.
-fn take_charge(socket: &TcpStream) {
-    // From the first moment on: whatever drops it, and were it the end of the process.
-    set_linger(socket, Some(Duration::ZERO));
-    // Urgent bytes come in their place among the others, and none is lost.
-    if let Err(error) = SockRef::from(socket).set_out_of_band_inline(true) {
-        tracing::warn!(%error, "urgent bytes of a stream could not be put in line");
-    }
-}
-
-/// Resets a socket that never became a stream.
-pub(crate) fn reset(socket: TcpStream) {
-    set_linger(&socket, Some(Duration::ZERO));
-}
-
-/// With zero, the socket is reset when it is dropped, and what was not sent yet thrown away.
-pub(super) fn set_linger(socket: &TcpStream, how_long: Option<Duration>) {
-    // It fails for no socket of ours; if it did, the drop would send a FIN, which is worth a word.
-    if let Err(error) = SockRef::from(socket).set_linger(how_long) {
-        tracing::warn!(%error, "how a stream is to end could not be set");
-    }
 }

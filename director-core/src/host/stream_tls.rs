@@ -53,6 +53,8 @@ impl Stream {
         let done = self.poll_both(waker, |reads, writes| {
             transport.poll_handshake(reads, writes)
         });
+        // A handshake that stands still is the peer's silence as a read is.
+        self.read_waits.set(done.is_pending());
         match ready!(done) {
             Ok(_) => Poll::Ready(Ok(0)),
             Err(error) => Poll::Ready(Err(self.fail(&error))),
