@@ -16,6 +16,7 @@ use futures_util::future::{Either, select};
 
 use super::exchange::Exchange;
 use super::line::{BadLine, Command, Heard};
+use super::link::NOT_AVAILABLE;
 use super::login::{Account, Learn, LogIn, NOT_LOGGED_IN};
 use super::replier::{ControlLine, Replier};
 use super::reply::Reply;
@@ -30,6 +31,8 @@ use crate::verbs::{self, Argument};
 const MOST_WAITING: usize = 64;
 /// How long a transfer may take to end by itself after its client has left.
 const LEAVE: Duration = Duration::from_secs(5);
+/// Denied logins after which a client is sent away.
+const MOST_DENIED: u32 = 3;
 /// How long a client's handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Commands that move data over a connection of their own.
@@ -54,6 +57,8 @@ pub(crate) struct Conversation {
     waiting: VecDeque<Heard>,
     /// The client's last word was said, or heard.
     over: bool,
+    /// How often a login was denied.
+    denied: u32,
 }
 
 /// How a transfer hears of ABOR. Clones are the same ear.
@@ -128,6 +133,7 @@ pub(crate) async fn converse(
         shared: Arc::clone(shared),
         waiting: VecDeque::new(),
         over: false,
+        denied: 0,
     };
     if talk.is_secure() {
         // TLS came first, and so did what PBSZ and PROT would say.
@@ -171,7 +177,7 @@ impl Conversation {
             Some(Err(Elapsed)) => "Timeout: no command for too long.",
             None => "The service is stopping.",
         };
-        self.say(Reply::new(421, goodbye)).await?;
+        self.say(Reply::new(NOT_AVAILABLE, goodbye)).await?;
         Ok(None)
     }
 
@@ -237,8 +243,28 @@ impl Conversation {
     /// The session cannot go on.
     pub(crate) async fn log_in(&mut self, mut step: LogIn) -> Result<Reply, Failure> {
         match self.director.direct(&mut self.chain, &mut step).await {
-            Ok(reply) => Ok(reply),
-            Err(exception) => self.told(exception, None),
+            Ok(reply) => {
+                if reply.code == NOT_LOGGED_IN {
+                    self.denied += 1;
+                    // A node ends its connection then; a fresh one each time would help who guesses.
+                    self.over = self.denied >= MOST_DENIED;
+                }
+                Ok(reply)
+            }
+            Err(exception) => {
+                let code = self.told(exception, None)?.code;
+                // RFC 959 section 5.4 has nothing else for USER and PASS that cannot be answered.
+                self.over = true;
+                let text = "No server can let you in now.";
+                Ok(Reply::new(
+                    if code == NOT_LOGGED_IN {
+                        code
+                    } else {
+                        NOT_AVAILABLE
+                    },
+                    text,
+                ))
+            }
         }
     }
 

@@ -321,6 +321,27 @@ fn a_wrong_password_is_told_to_one_node() {
 }
 
 #[test]
+fn who_guesses_is_sent_away() {
+    let (world, told) = world(&["a"]);
+    let heard = world.run(codes(&world, &b"USER ann\r\nPASS wrong\r\n".repeat(9)));
+    assert_eq!(heard, [220, 331, 530, 331, 530, 331, 530]);
+    assert_eq!(told.borrow().len(), 6);
+    assert_eq!(world.finish(), Leftover::default());
+}
+
+#[test]
+fn a_login_that_no_node_can_answer_is_a_421() {
+    let (world, _) = world(&["a"]);
+    world.kill("a");
+    let heard = world.run(codes(
+        &world,
+        b"NOOP\r\nUSER ann\r\nPASS secret\r\nNOOP\r\n",
+    ));
+    assert_eq!(heard, [220, 200, 421]);
+    assert_eq!(world.finish(), Leftover::default());
+}
+
+#[test]
 fn a_greeting_of_421_is_busy_and_another_node_serves() {
     let busy = Whims {
         greeting: Rc::new(Cell::new(Some("421 Too many users.\r\n"))),
