@@ -8,20 +8,17 @@ use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::{ClientConnection, Connection, HandshakeKind, ServerConnection};
+use rustls::{ClientConnection, Connection, HandshakeKind};
 use tokio::net::TcpStream;
 
 use super::tables;
-use crate::tls::{Family, Nodes, Server, Trouble};
+use crate::tls::{Family, Mark, Marked, Nodes, Server, Trouble};
 
 /// What is encrypted at once, in bytes: two records of the largest size (RFC 8446, section 5.1).
 const MOST_AT_ONCE: usize = 32 * 1024;
 
 /// How often the socket is asked at most by one [`Secure::absorb`].
 const MOST_ABSORBED: usize = 4;
-
-/// How a client's session is told by its tickets.
-type Mark = [u8; 8];
 
 /// TLS on one socket.
 #[derive(Debug)]
@@ -50,6 +47,8 @@ pub(super) enum Kin {
         own: Mark,
         before: Option<Mark>,
         required: bool,
+        /// What the handshake was presented with.
+        presented: Arc<Marked>,
     },
     /// A node's.
     Node(Family),
@@ -78,11 +77,12 @@ impl Secure {
             Some(Kin::Client { before, .. }) => *before,
             Some(Kin::Node(_)) | None => None,
         };
-        let connection: ServerConnection = server.begin(&own, of.is_some())?;
+        let (connection, presented) = server.begin(own, of.is_some())?;
         let kin = Kin::Client {
             own,
             before,
             required,
+            presented,
         };
         Ok(Self::new(connection.into(), kin))
     }
@@ -168,18 +168,14 @@ impl Secure {
     /// Judges what the handshake agreed on.
     fn agreed(&mut self) -> io::Result<Handshake> {
         let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
-        let received = match &self.connection {
-            Connection::Server(server) if resumed => server
-                .received_resumption_data()
-                .and_then(|mark| Mark::try_from(mark).ok()),
-            Connection::Server(_) | Connection::Client(_) => None,
-        };
         if let Kin::Client {
             own,
             before,
             required,
+            presented,
         } = &mut self.kin
         {
+            let received = presented.presented().filter(|_| resumed);
             let known = received == Some(*own) || (received.is_some() && received == *before);
             if *required && !known {
                 return Err(Trouble::error(if resumed {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads or writes a socket; `host` does, with the connections that are made here.
 
+mod marked;
 mod nodes;
 mod pem;
 mod server;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use marked::{Mark, Marked};
 pub(crate) use nodes::{Family, Nodes, named};
 pub(crate) use server::Server;
 

@@ -1,10 +1,11 @@
 //! TLS towards clients.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::server::ServerSessionMemoryCache;
 use rustls::{ServerConfig, ServerConnection};
 
+use super::marked::{Mark, Marked};
 use super::{TlsSettings, Trouble, Unusable, pem, provider};
 
 /// Sessions that are kept for clients of TLS 1.2 that take no tickets.
@@ -16,13 +17,7 @@ const TICKETS: usize = 4;
 /// A service's side of TLS. Its tickets' key is made here and never leaves the process. They hold the
 /// whole session, so that a client may present one as often as it likes, as most do.
 #[derive(Debug)]
-pub(crate) struct Server {
-    first: Arc<ServerConfig>,
-    /// For a connection that resumes another one's session. It is sent no tickets: a client that only
-    /// writes there closes it without having read them, and its kernel then answers with a reset and
-    /// throws away what it has not sent yet.
-    further: Arc<ServerConfig>,
-}
+pub(crate) struct Server(ServerConfig);
 
 impl Server {
     /// Reads certificate and key.
@@ -71,23 +66,32 @@ impl Server {
             .map_err(refused)?;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(refused)?;
-        config.send_tls13_tickets = TICKETS;
-        let mut further = config.clone();
-        further.send_tls13_tickets = 0;
-        Ok(Self {
-            first: Arc::new(config),
-            further: Arc::new(further),
-        })
+        Ok(Self(config))
     }
 
-    /// One connection's side, a `further` one's or a first one's, whose tickets will carry `mark` (RFC 8446, section 4.6.1).
+    /// One connection's side, a `further` one's or a first one's. What it gives the client to resume
+    /// bears the mark `own`.
     ///
     /// # Errors
     /// A [`Trouble`].
-    pub(crate) fn begin(&self, mark: &[u8], further: bool) -> std::io::Result<ServerConnection> {
-        let config = if further { &self.further } else { &self.first };
-        let mut connection = ServerConnection::new(Arc::clone(config)).map_err(Trouble::error)?;
-        connection.set_resumption_data(mark);
-        Ok(connection)
+    pub(crate) fn begin(
+        &self,
+        own: Mark,
+        further: bool,
+    ) -> std::io::Result<(ServerConnection, Arc<Marked>)> {
+        let mut config = self.0.clone();
+        let marked = Arc::new(Marked {
+            tickets: config.ticketer,
+            sessions: config.session_storage,
+            own,
+            presented: Mutex::default(),
+        });
+        config.ticketer = Arc::<Marked>::clone(&marked);
+        config.session_storage = Arc::<Marked>::clone(&marked);
+        // On a further connection none: a client that only writes there closes it without having read
+        // them, and its kernel then answers with a reset and throws away what it has not sent yet.
+        config.send_tls13_tickets = if further { 0 } else { TICKETS };
+        let connection = ServerConnection::new(Arc::new(config)).map_err(Trouble::error)?;
+        Ok((connection, marked))
     }
 }

@@ -14,3 +14,6 @@ mod requests;
 mod spools;
 mod stage;
 mod streams;
+mod tls;
+mod tls_nodes;
+mod tls_peers;

@@ -459,6 +459,36 @@ impl Stream {
         .await
     }
 
+    /// Upgrades it to TLS, to resume the session of `of`, and no other if it is required.
+    pub(super) async fn start_tls(self, of: Option<Stream>, required: bool) -> Result<(), i32> {
+        let spec = abi::TlsSpec {
+            size: size_of::<abi::TlsSpec>(),
+            session_of: of.map_or(0, |of| of.0),
+            flags: if required {
+                abi::TlsSpec::REQUIRE_RESUMED
+            } else {
+                0
+            },
+            _pad: 0,
+        };
+        let mut first = &raw const spec;
+        poll_fn(|cx| {
+            let spec = std::mem::replace(&mut first, std::ptr::null());
+            to_result(with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe { (host().stream_poll_start_tls.unwrap())(self.0, waker, spec) }
+            }))
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// What it tells of its TLS: flags and version.
+    pub(super) fn tls(self) -> (u32, u32) {
+        let info = self.info().unwrap();
+        (info.tls_flags, info.tls_version)
+    }
+
     /// Its first failure in words, empty for none; `None` when the number is void.
     pub(super) fn trouble(self) -> Option<String> {
         let mut text = abi::Owned::EMPTY;

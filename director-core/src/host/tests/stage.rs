@@ -135,7 +135,8 @@ impl Stage {
     where
         F: Future<Output = Result<(), String>> + 'static,
     {
-        Self::made(nodes, pooled, timeouts, (spool, state_dir()), does).await
+        let spool = (spool, state_dir());
+        Self::made(nodes, pooled, timeouts, spool, Tls::default(), does).await
     }
 
     /// Without nodes, with another directory for spools.
@@ -147,7 +148,25 @@ impl Stage {
         F: Future<Output = Result<(), String>> + 'static,
     {
         let spool = (SpoolBounds::default(), dir);
-        Self::made(&[], true, Timeouts::default(), spool, does).await
+        let tls = Tls::default();
+        Self::made(&[], true, Timeouts::default(), spool, tls, does).await
+    }
+
+    /// With TLS, and time for it.
+    pub(super) async fn secured<F>(
+        nodes: &[SocketAddr],
+        tls: Tls,
+        does: impl Fn(Task) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
+        let timeouts = Timeouts {
+            connect: SOON,
+            ..Timeouts::default()
+        };
+        let spool = (SpoolBounds::default(), state_dir());
+        Self::made(nodes, false, timeouts, spool, tls, does).await
     }
 
     async fn made<F>(
@@ -155,6 +174,7 @@ impl Stage {
         pooled: bool,
         timeouts: Timeouts,
         (spool, state_dir): (SpoolBounds, PathBuf),
+        tls: Tls,
         does: impl Fn(Task) -> F + Send + Sync + 'static,
     ) -> Self
     where
@@ -186,7 +206,7 @@ impl Stage {
             timeouts,
             spool,
             cluster: Arc::clone(&cluster),
-            tls: Tls::default(),
+            tls,
         };
         let (stopper, stop) = Stopper::new();
         Self {
@@ -207,6 +227,18 @@ impl Stage {
         let number = self.sessions.get() + 1;
         self.sessions.set(number);
         let session = self.instance.serve(socket, peer, number, self.stop.clone());
+        (client, tokio::task::spawn_local(session))
+    }
+
+    /// A client with whom TLS comes first.
+    pub(super) async fn secured_client(&self) -> (TcpStream, JoinHandle<SessionEnd>) {
+        let address = self.door.local_addr().unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        let (socket, peer) = self.door.accept().await.unwrap();
+        let number = self.sessions.get() + 1;
+        self.sessions.set(number);
+        let stop = self.stop.clone();
+        let session = self.instance.serve_secured(socket, peer, number, stop);
         (client, tokio::task::spawn_local(session))
     }
 
