@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::exec::Chance;
-use super::faults::Fault;
+use super::faults::{Crowds, Fault};
 use super::net::{Cut, Way};
 use super::second::Second;
 use super::{Counts, Leftover, World};
@@ -15,6 +15,8 @@ pub struct Swept {
     pub runs: usize,
     /// Of those, in which bytes of an answer had reached the client when the fault struck.
     pub mid_answer: usize,
+    /// Of those, in which the fault hit more than one connection of a node at once.
+    pub wide: usize,
     /// Attempts after the first, in all runs.
     pub switches: u64,
 }
@@ -36,6 +38,8 @@ enum At {
 
 /// Runs `scenario` without faults, then with each kind of cut at each byte that went to or from a
 /// node. What it returns (what the client saw) and what the nodes did must be the same each time.
+/// Where the node has more than one connection at that byte, the cut hits the one that carries it, and
+/// in a further run all of them at once ([`Cut::Silence`] and [`Cut::Kill`] are the whole node's anyway).
 /// `kinds` are those that the protocol must survive: [`Cut::ALL`], or all but [`Cut::Garbage`] for a
 /// protocol that cannot tell.
 ///
@@ -83,10 +87,13 @@ pub fn some_cuts<T: PartialEq + Debug>(
                         way,
                         at,
                         cut: *cut,
+                        wide: false,
                     };
-                    let run = Run::of(seed, At::Byte(fault), &scenario);
-                    run.check_like(&sound);
-                    swept.add(&run);
+                    for fault in sound.widths(fault) {
+                        let run = Run::of(seed, At::Byte(fault), &scenario);
+                        run.check_like(&sound);
+                        swept.add(&run);
+                    }
                 }
             }
         }
@@ -178,6 +185,7 @@ impl Swept {
     fn add<T>(&mut self, run: &Run<T>) {
         self.runs += 1;
         self.mid_answer += usize::from(run.struck.is_some_and(|answered| answered > 0));
+        self.wide += usize::from(matches!(run.at, At::Byte(fault) if fault.wide));
         self.switches += run.switches;
     }
 }
@@ -189,6 +197,7 @@ struct Run<T> {
     output: T,
     effects: Vec<String>,
     traffic: Vec<[u64; 2]>,
+    crowds: Crowds,
     polls: u64,
     calls: u64,
     struck: Option<u64>,
@@ -218,7 +227,7 @@ impl<T> Run<T> {
         let output = scenario(&world);
         let story = world.story();
         let mut run = {
-            let state = world.state.borrow();
+            let mut state = world.state.borrow_mut();
             let mut effects = state.effects.clone();
             effects.sort();
             Self {
@@ -234,6 +243,7 @@ impl<T> Run<T> {
                         [pipes[0].passed, pipes[1].passed]
                     })
                     .collect(),
+                crowds: std::mem::take(&mut state.crowds),
                 polls: state.session_polls,
                 calls: state.node_calls,
                 struck: state.struck,
@@ -256,17 +266,37 @@ impl<T> Run<T> {
             for way in [Way::Out, Way::In] {
                 let bytes = passed[way.index()];
                 if at < bytes {
-                    return Fault {
+                    let fault = Fault {
                         connection,
                         way,
                         at,
                         cut,
+                        wide: false,
+                    };
+                    let is_wide = number >> 63 == 1;
+                    return match self.widths(fault).nth(1) {
+                        Some(wide) if is_wide => wide,
+                        Some(_) | None => fault,
                     };
                 }
                 at -= bytes;
             }
         }
         panic!("the scenario has no byte that goes to or from a node");
+    }
+
+    /// The fault on its connection alone, and on all of the node's where there are others.
+    fn widths(&self, fault: Fault) -> impl Iterator<Item = Fault> + use<T> {
+        let parts = match fault.cut {
+            Cut::Reset | Cut::End | Cut::Stall | Cut::Garbage => true,
+            Cut::Silence | Cut::Kill => false,
+        };
+        let crowded = parts && self.crowds.hold(fault.connection, fault.way, fault.at);
+        let wide = crowded.then_some(Fault {
+            wide: true,
+            ..fault
+        });
+        [fault].into_iter().chain(wide)
     }
 
     /// Nothing is left.

@@ -297,6 +297,11 @@ impl Connection {
         &mut self.pipes[way.index()]
     }
 
+    /// Whether anything can still go either way.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.pipes.iter().any(Pipe::is_broken) && !self.pipes.iter().all(|pipe| pipe.ended)
+    }
+
     pub(super) fn reset(&mut self) {
         for pipe in &mut self.pipes {
             pipe.break_with(ECONNRESET);

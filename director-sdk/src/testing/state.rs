@@ -14,9 +14,9 @@ use director_recovery::{Budget, Kind, Limits};
 
 use super::abi::LinkState;
 use super::exec::{Chance, Ready, TaskId};
-use super::faults::Fault;
+use super::faults::{Crowds, Fault};
 use super::further::{Connect, Ear, Listener};
-use super::net::{Connection, HERE, INSIDE, Pipe, SERVED, node_ip};
+use super::net::{Connection, HERE, INSIDE, Pipe, SERVED, Way, node_ip};
 use super::recover::{Chain, Link, Node, Open};
 use super::second::Second;
 use super::secure::Giver;
@@ -149,6 +149,7 @@ pub(super) struct State {
     pub(super) second: Option<Second>,
     /// Bytes to and from nodes since the first fault.
     pub(super) passed_since: u64,
+    pub(super) crowds: Crowds,
     /// At this poll of a session its node is declared down.
     pub(super) down_at_poll: Option<u64>,
     /// At this poll of a session it is cancelled.
@@ -216,6 +217,7 @@ impl State {
             fault: None,
             second: None,
             passed_since: 0,
+            crowds: Crowds::default(),
             down_at_poll: None,
             cancel_at_poll: None,
             fail_at_call: None,
@@ -293,6 +295,8 @@ impl State {
         if node.is_some() {
             self.opened.push(index);
             let nth = self.opened.len() - 1;
+            self.note_crowd(index, Way::Out, 0..=0);
+            self.note_crowd(index, Way::In, 0..=0);
             if let Some(fault) = self.fault.filter(|fault| fault.connection == nth) {
                 let connection = &mut self.connections[index];
                 connection.cut = Some(fault.cut);
