@@ -166,7 +166,9 @@ pub fn again(bytes: &[u8]) {
             *byte ^= 1;
         }
         for (sent, same) in [(bytes, true), (&other, other == bytes)] {
-            let mut swallow = delivered.again().expect("it remembers");
+            let Some(mut swallow) = delivered.again() else {
+                panic!("what was delivered is not remembered");
+            };
             let news = [sent, b"news"].concat();
             let taken: Result<Vec<usize>, _> = news
                 .chunks(changed)
