@@ -6,7 +6,7 @@ use std::time::Duration;
 use director_abi::Action;
 use director_recovery::{Event, Exception, Failed, Kind, NodeId, Order};
 
-use super::net::Way;
+use super::net::{ECONNRESET, Way};
 use super::recover::{CLEANUP, CONNECT, Cutting, Link, Open, Said, SaidFailure, Stage, Todo};
 use super::state::{Owner, State};
 
@@ -200,8 +200,13 @@ impl State {
 
     fn client_broke(&self, open: &Open) -> bool {
         let task = self.chains.get(&open.chain).map_or(0, |chain| chain.task);
-        self.client_connections(task)
-            .any(|connection| connection.pipes[Way::Out.index()].is_broken())
+        let mut connections = self.client_connections(task);
+        let own = connections.next();
+        // A client that has sent a file closes its further connection, and waits for the answer: that
+        // nothing can be written there is no failure until somebody writes.
+        own.is_some_and(|own| own.pipes[Way::Out.index()].is_broken())
+            || connections
+                .any(|further| further.pipes[Way::Out.index()].broken() == Some(ECONNRESET))
     }
 
     fn is_whole(&self, stream: u64) -> bool {
