@@ -176,3 +176,93 @@ fn listings() {
         })
     });
 }
+
+const OLD: usize = 40;
+
+#[test]
+fn an_upload_to_shared_storage() {
+    for (style, command) in [
+        (Style::Vsftpd, "STOR /pub/new"),
+        (Style::Proftpd, "STOR /pub/old"),
+        (Style::PureFtpd, "APPE /pub/old"),
+    ] {
+        sweep(command, 29, |world| {
+            let sent = content(9, 1200);
+            let whole = match command {
+                "APPE /pub/old" => [content(3, OLD), sent.clone()].concat(),
+                _ => sent.clone(),
+            };
+            let cluster = Cluster::shared(&three(style), tree());
+            let path = command.split(' ').nth(1).unwrap();
+            cluster.expect(path, &whole);
+            let mut told = session(world, &cluster, "{}", async |_, client| {
+                let code = client.store(command, &sent).await;
+                assert_eq!(
+                    code,
+                    226,
+                    "{:#?}\n{}\n{:?}",
+                    client.transcript,
+                    world.story(),
+                    cluster.heard()
+                );
+            });
+            told.push(cluster.servers[0].tree.borrow().to_string());
+            assert!(
+                cluster.servers[0]
+                    .tree
+                    .borrow()
+                    .file(path.as_bytes())
+                    .unwrap()
+                    .0
+                    == whole
+            );
+            told
+        });
+    }
+}
+
+#[test]
+fn an_upload_to_separate_storage() {
+    sweep("STOR, separate", 29, |world| {
+        let sent = content(9, 1200);
+        let cluster = Cluster::separate(&three(Style::Vsftpd), &tree());
+        cluster.expect("/pub/new", &sent);
+        let told = session(
+            world,
+            &cluster,
+            r#"{"storage": "separate"}"#,
+            async |_, client| {
+                let code = client.store("STOR /pub/new", &sent).await;
+                assert_eq!(
+                    code,
+                    226,
+                    "{:#?}\n{}\n{:?}",
+                    client.transcript,
+                    world.story(),
+                    cluster.heard()
+                );
+            },
+        );
+        // Where it is, it is whole: never half of it under its own name. A rename of which nobody knows
+        // leaves it at that server, and it is at the next one, too.
+        let stored = cluster.stored("/pub/new");
+        assert!(
+            stored.iter().all(|times| *times <= 1),
+            "{stored:?} {:?}",
+            cluster.heard()
+        );
+        assert!(
+            stored.iter().any(|times| *times == 1),
+            "{stored:?} {:?}",
+            cluster.heard()
+        );
+        for server in &cluster.servers {
+            let tree = server.tree.borrow();
+            assert!(
+                tree.file(b"/pub/new")
+                    .map_or(true, |(bytes, _)| bytes == sent)
+            );
+        }
+        told
+    });
+}

@@ -73,4 +73,19 @@ impl Cluster {
             server.join(world);
         }
     }
+
+    /// How often a file that the client uploaded was stored whole: at each server.
+    pub fn stored(&self, path: &str) -> Vec<usize> {
+        let times = |server: &Rc<Server>| {
+            let stored = server.stored.borrow();
+            stored.iter().filter(|stored| *stored == path).count()
+        };
+        self.servers.iter().map(times).collect()
+    }
+
+    /// What each server was told, for messages.
+    pub fn heard(&self) -> Vec<(String, Vec<String>)> {
+        let heard = |server: &Rc<Server>| (server.name.clone(), server.heard.borrow().clone());
+        self.servers.iter().map(heard).collect()
+    }
 }

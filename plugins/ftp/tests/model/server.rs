@@ -81,11 +81,12 @@ pub struct Server {
     pub settings: Settings,
     /// Its storage; several servers may have one.
     pub tree: Rc<RefCell<Tree>>,
-    /// What clients are known to upload: a file that is complete is one effect, however it came about,
-    /// and one that is not is none.
+    /// What clients are known to upload.
     pub expected: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     /// Every command it was sent, passwords included.
     pub heard: RefCell<Vec<String>>,
+    /// Uploads that came to a proper end here with all that the client meant to send, by path.
+    pub stored: RefCell<Vec<String>>,
     /// Replies that take the place of the next ones to a command.
     instead: RefCell<BTreeMap<String, VecDeque<String>>>,
     /// Says 421 to whoever connects.
@@ -109,6 +110,7 @@ impl Server {
             tree: Rc::clone(tree),
             expected: Rc::default(),
             heard: RefCell::default(),
+            stored: RefCell::default(),
             instead: RefCell::default(),
             busy: Cell::new(false),
             sleepy: Cell::new(None),

@@ -445,20 +445,19 @@ impl Session {
         }
     }
 
-    /// A file has come to its end at `path`: an effect, if it is what the client meant to send.
+    /// A file has come to its end at `path`.
     fn stored(&self, path: &[u8]) {
         if is_temporary(path) {
             return;
         }
         let (tree, name) = (self.server.tree.borrow(), text(path));
         let bytes = tree.file(path).map(|(bytes, _)| bytes).unwrap_or_default();
-        match self.server.expected.borrow().get(&name) {
-            Some(expected) if expected != bytes => {}
-            Some(_) | None => self.control.effect(format!(
-                "stored {name} {} {:08x}",
-                bytes.len(),
-                crc32(bytes)
-            )),
+        let expected = self.server.expected.borrow();
+        if expected
+            .get(&name)
+            .is_some_and(|expected| expected == bytes)
+        {
+            self.server.stored.borrow_mut().push(name);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The files of a server, or of several that share their storage. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The time that files have which a client has stored: the model's clock stands still, so that a
 /// transcript does not depend on when a fault struck.
@@ -80,6 +81,22 @@ pub fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
+/// Every path with what stands there, a line each.
+impl fmt::Display for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, entry) in &self.0 {
+            let path = String::from_utf8_lossy(path);
+            match entry {
+                Entry::Directory => writeln!(f, "{path}/")?,
+                Entry::File { bytes, .. } => {
+                    writeln!(f, "{path} {} {:08x}", bytes.len(), crc32(bytes))?
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Tree {
     /// Puts a file there, with the directories above it.
     pub fn put(&mut self, path: &str, bytes: impl Into<Vec<u8>>, modified: &[u8]) {
@@ -123,17 +140,6 @@ impl Tree {
             .iter()
             .filter(move |(path, _)| path.len() > 1 && parent(path) == directory)
             .map(|(path, entry)| (path.as_slice(), entry))
-    }
-
-    /// Every file with its bytes, for comparisons.
-    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let files = self.0.iter().filter_map(|(path, entry)| match entry {
-            Entry::File { bytes, .. } => {
-                Some((String::from_utf8_lossy(path).into_owned(), bytes.clone()))
-            }
-            Entry::Directory => None,
-        });
-        files.collect()
     }
 
     pub fn make_directory(&mut self, path: &[u8]) -> Result<(), No> {
