@@ -7,6 +7,12 @@
 //! behind and says where it may go again, and the director goes on at another node. What the
 //! request has done so far it keeps in its own fields: that is what makes it resumable.
 //!
+//! A protocol that has its data apart opens further connections beside a stream, from either end
+//! ([`Director::connect`], [`Director::listen`]); [`ClientStream::start_tls`] and
+//! [`NodeStream::start_tls`] upgrade a stream in place, and a [`Spool`] keeps what may have to be sent
+//! again. They are there since ABI 1.1; an older host refuses them
+//! ([`StreamError::is_none`], `StorageFull`).
+//!
 //! The host owns every socket, timer and task. A plugin gets [`ClientStream`] and [`NodeStream`],
 //! which are numbers of the host's, so it needs no runtime and may use any: `futures_io` traits are
 //! there always, `hyper`'s with the feature `hyper`, tokio's with the feature `tokio`. `tracing`

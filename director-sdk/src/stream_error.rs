@@ -120,3 +120,49 @@ impl fmt::Display for StreamError {
 }
 
 impl Error for StreamError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{Failure, Kind};
+
+    #[test]
+    fn a_code_is_its_side_s_failure_unless_it_is_ours() {
+        let failure = |side, code| Failure::from(StreamError::io(side, code));
+        for (code, node, client) in [
+            (abi::CODE_CUT, Kind::Lost, Kind::ClientGone),
+            (abi::CODE_TLS, Kind::Lost, Kind::ClientGone),
+            (CODE_END, Kind::Lost, Kind::ClientGone),
+            (104, Kind::Lost, Kind::ClientGone),
+            (CODE_HANDSHAKE, Kind::Unreachable, Kind::ClientGone),
+            (abi::CODE_UNREAD, Kind::Garbled, Kind::ClientGone),
+            (CODE_LONG, Kind::Garbled, Kind::ClientGone),
+            (abi::CODE_NONE, Kind::Fault, Kind::Fault),
+            (abi::CODE_THREAD, Kind::Fault, Kind::Fault),
+        ] {
+            assert_eq!(failure(Side::Node, code).kind(), Some(node), "{code}");
+            let by_client = failure(Side::Client, code);
+            assert_eq!(by_client.kind(), Some(client), "{code}");
+            assert_eq!(by_client.is_by_client(), client == Kind::ClientGone);
+        }
+    }
+
+    #[test]
+    fn every_code_has_words_of_its_own() {
+        let codes = [
+            abi::CODE_CUT,
+            abi::CODE_GONE,
+            abi::CODE_THREAD,
+            abi::CODE_UNREAD,
+            abi::CODE_TLS,
+            abi::CODE_NONE,
+            CODE_END,
+            CODE_LONG,
+            CODE_HANDSHAKE,
+        ];
+        let words = codes.map(|code| StreamError::io(Side::Node, code).to_string());
+        let distinct: std::collections::BTreeSet<_> = words.iter().collect();
+        assert_eq!(distinct.len(), codes.len(), "{words:?}");
+        assert!(words.iter().all(|text| text.contains("node")), "{words:?}");
+    }
+}

@@ -14,8 +14,8 @@ use director_sdk::testing::{
 };
 use director_sdk::{
     Client, ClientStream, ClientTls, ConfigMistake, Director, Exception, Failure, Host, Kind,
-    Links, Listener, Load, NodeStream, Protocol, RelayEnd, Request, Resend, Session, Who,
-    async_trait,
+    Links, Listener, Load, NodeStream, Protocol, RelayEnd, Request, Resend, Session, StreamError,
+    Who, async_trait,
 };
 use serde::Deserialize;
 
@@ -71,6 +71,15 @@ impl Protocol for Ferry {
                 assert_eq!(begun?.version, 0x0304);
                 continue;
             }
+            if said == "synch" {
+                client.write_urgent(b"\xff\xf2").await?;
+                continue;
+            }
+            if said == "many" {
+                let answer = many(&client, &director).await;
+                client.write_all(answer.as_bytes()).await?;
+                continue;
+            }
             let (word, port) = said.split_once(' ').unwrap_or((&said, ""));
             let mut data = match port.parse() {
                 Ok(port) => director.connect(&client, port).await?,
@@ -105,6 +114,27 @@ impl Protocol for Ferry {
     async fn probe(&self, _: &mut NodeStream) -> Result<Load, Failure> {
         Ok(Load::UNKNOWN)
     }
+}
+
+/// Listens until there is no room; then not even a connect can be begun.
+async fn many(client: &ClientStream, director: &Director) -> String {
+    let mut listeners = Vec::new();
+    let refused = loop {
+        match director.listen(client, 0..=0, Who::Peer) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => break error,
+        }
+    };
+    let connect = director.connect(client, 1).await;
+    let kinds = (refused.kind(), connect.map_err(|error| error.kind()).err());
+    assert!(StreamError::in_io(&refused).is_some_and(StreamError::is_none));
+    listeners.pop();
+    let again = director
+        .connect(client, 1)
+        .await
+        .map_err(|e| e.kind())
+        .err();
+    format!("{} {kinds:?} {again:?}\n", listeners.len() + 1)
 }
 
 impl Ferry {
@@ -718,4 +748,46 @@ fn tls_that_does_not_come_about_says_why() {
         data.read_to_end().await.unwrap()
     });
     assert_eq!(text, TEXT, "{}", world.story());
+}
+
+#[test]
+fn urgent_bytes_are_marked_and_come_in_line() {
+    let world = World::seeded(1);
+    ferry("{}")(&world);
+    world.run(async {
+        let mut client = world.connect();
+        client.write_all(b"syn").await.unwrap();
+        client.write_urgent(b"ch\n").await.unwrap();
+        client.write_all(b"synch\nget 1\n").await.unwrap();
+        assert_eq!(client.read_exact(4).await.unwrap(), b"\xff\xf2\xff\xf2");
+        assert_eq!(client.urgent(), [1, 3], "each time the last of two");
+        client.read_to_end().await.unwrap_err();
+    });
+
+    // With TLS nothing is urgent, and all of it comes.
+    let world = World::seeded(1);
+    ferry("{}")(&world);
+    world.run(async {
+        let mut client = world.connect();
+        upgrade(&mut client).await;
+        client.write_urgent(b"synch\n").await.unwrap();
+        assert_eq!(client.read_exact(2).await.unwrap(), b"\xff\xf2");
+        assert!(client.urgent().is_empty());
+    });
+}
+
+#[test]
+fn a_session_has_so_many_further_connections_and_no_more() {
+    let world = World::seeded(1);
+    ferry("{}")(&world);
+    world.run(async {
+        let mut client = world.connect();
+        client.write_all(b"many\n").await.unwrap();
+        let told = client.read_line().await.unwrap();
+        let refused = "(Unsupported, Some(Unsupported)) Some(ConnectionRefused)";
+        assert_eq!(told, format!("64 {refused}\n"));
+        client.close();
+        client.read_to_end().await.unwrap();
+    });
+    assert_eq!(world.finish(), Leftover::default());
 }

@@ -66,14 +66,23 @@
 //!
 //! [`every_cut`] runs such a scenario once without faults, then once for each byte that went to or
 //! from a node, each time with a cut at that byte, and compares what the client saw and what the
-//! nodes did ([`Wire::effect`]) with the first run. [`two_cuts`] puts a second one into the recovery from
-//! the first, by chance. [`every_poll`] does the same at each poll of a
-//! session, with its node declared down, or the session cancelled, between two awaits, and
-//! [`every_call`] lets each operation on a node's stream fail.
+//! nodes did ([`Wire::effect`]) with the first run. Where a node has several connections at that byte,
+//! one more run cuts all of them at once. [`two_cuts`] puts a second cut into the recovery from the
+//! first, by chance. [`every_poll`] does the same at each poll of a session, with its node declared
+//! down, or the session cancelled, between two awaits, and [`every_call`] lets each operation on a
+//! node's streams, listeners and further connections fail.
 //!
-//! What is not like the real host: connecting takes no time, a node that was declared down stays so
-//! until [`World::revive`], and probes are not sent but answered by whether the node is well. A test
-//! process holds one library and one kit; each thread runs its own worlds, one at a time.
+//! Further connections: a node or a client listens ([`Wire::listen`]) and connects
+//! ([`Wire::connect`]) beside its wire, at its own IP address: clients at 127.0.0.1 (or as
+//! [`World::connect_from`] says), each node at one of its own. [`World::reach`] is anybody else's way to
+//! a port at which the plugin listens. [`Wire::start_tls`] is the far side of the plugin's `start_tls`;
+//! a wire that is dropped without [`Wire::close`] ends without `close_notify`, as a process does that
+//! dies. [`World::spool_room`] and [`World::break_disk`] are for spools.
+//!
+//! What is not like the real host: connecting takes no time, unless the node is silent; TLS is a mock,
+//! which hides nothing; a node that was declared down stays so until [`World::revive`], and probes are
+//! not sent but answered by whether the node is well. A test process holds one library and one kit;
+//! each thread runs its own worlds, one at a time.
 
 mod abi;
 mod cuts;

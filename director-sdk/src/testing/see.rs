@@ -97,7 +97,7 @@ impl World {
         self.state.borrow().ended.clone()
     }
 
-    /// What nodes did, in that order; see [`Wire::effect`].
+    /// What nodes did, in that order; see [`Wire::effect`](super::Wire::effect).
     pub fn effects(&self) -> Vec<String> {
         self.state.borrow().effects.clone()
     }
