@@ -127,6 +127,7 @@ extern "C" {
 
 /* `director_tls_spec.flags`. */
 #define DIRECTOR_TLS_REQUIRE_RESUMED 1u
+#define DIRECTOR_TLS_RENEW 2u
 
 /* `director_stream_info.tls_flags`. */
 #define DIRECTOR_TLS_ON 1u

@@ -81,7 +81,7 @@ pub struct TlsSpec {
     pub size: usize,
     /// A stream of the same session or link whose TLS session is to be resumed; 0 for none.
     pub session_of: u64,
-    /// [`TlsSpec::REQUIRE_RESUMED`].
+    /// [`TlsSpec::REQUIRE_RESUMED`], [`TlsSpec::RENEW`].
     pub flags: u32,
     #[doc(hidden)]
     pub _pad: u32,
@@ -91,6 +91,10 @@ impl TlsSpec {
     /// In `flags`, on a client's stream: fail unless the handshake resumed a TLS session of this very
     /// client session.
     pub const REQUIRE_RESUMED: u32 = 1;
+    /// In `flags`, on a client's stream with `session_of`: the client reads on it, so it is sent a ticket
+    /// for its next connection (TLS 1.3). One that only writes would close with the ticket unread, and
+    /// its kernel answer with a reset.
+    pub const RENEW: u32 = 2;
 }
 
 /// How large a spool may grow.

@@ -173,6 +173,7 @@ fn constants() -> Vec<(&'static str, i64)> {
         ("ADDRESS_V6", Address::V6.into()),
         ("LISTEN_ANYONE", ListenSpec::ANYONE.into()),
         ("TLS_REQUIRE_RESUMED", TlsSpec::REQUIRE_RESUMED.into()),
+        ("TLS_RENEW", TlsSpec::RENEW.into()),
         ("TLS_ON", StreamInfo::TLS_ON.into()),
         ("TLS_RESUMED", StreamInfo::TLS_RESUMED.into()),
         ("TLS_PEER_CLOSED", StreamInfo::TLS_PEER_CLOSED.into()),

@@ -34,7 +34,8 @@ impl Tls {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClientTls {
     session_of: u64,
-    require_resumed: bool,
+    /// As [`abi::TlsSpec::flags`] has them.
+    flags: u32,
 }
 
 impl ClientTls {
@@ -49,15 +50,23 @@ impl ClientTls {
     /// took the client's further connection.
     #[must_use]
     pub fn require_resumed(mut self) -> Self {
-        self.require_resumed = true;
+        self.flags |= abi::TlsSpec::REQUIRE_RESUMED;
+        self
+    }
+
+    /// The client reads on this further stream (a download), so it is sent a ticket for its next one:
+    /// with TLS 1.3 some clients use each only once. Not where it only writes: it would close with
+    /// the ticket unread, its kernel answer with a reset, and the end of what it wrote be lost.
+    #[must_use]
+    pub fn renewing(mut self) -> Self {
+        self.flags |= abi::TlsSpec::RENEW;
         self
     }
 }
 
-async fn start(stream: &mut Stream, session_of: u64, require_resumed: bool) -> io::Result<Tls> {
+async fn start(stream: &mut Stream, session_of: u64, flags: u32) -> io::Result<Tls> {
     let number = stream.number();
-    let begun =
-        std::future::poll_fn(|cx| host::stream_start_tls(number, cx, session_of, require_resumed));
+    let begun = std::future::poll_fn(|cx| host::stream_start_tls(number, cx, session_of, flags));
     begun.await.map_err(|code| {
         stream.error(match code {
             abi::CODE_TLS => CODE_HANDSHAKE,
@@ -82,7 +91,7 @@ impl ClientStream {
     ///
     /// None: a stream whose handshake was dropped can only be given up.
     pub async fn start_tls(&mut self, how: ClientTls) -> io::Result<Tls> {
-        start(self, how.session_of, how.require_resumed).await
+        start(self, how.session_of, how.flags).await
     }
 }
 
@@ -102,6 +111,6 @@ impl NodeStream {
         session_of: Option<&NodeStream>,
     ) -> impl Future<Output = io::Result<Tls>> + Send + use<'a> {
         let session_of = session_of.map_or(0, |of| of.number());
-        start(self, session_of, false)
+        start(self, session_of, 0)
     }
 }

@@ -18,6 +18,7 @@ pub(super) unsafe extern "C" fn stream_poll_start_tls(
         let upgrade = unsafe { adopt(spec) }.map(|spec| Upgrade {
             session_of: spec.session_of,
             required: spec.flags & abi::TlsSpec::REQUIRE_RESUMED != 0,
+            renew: spec.flags & abi::TlsSpec::RENEW != 0,
         });
         // SAFETY: lent for the call.
         stream.poll_start_tls(unsafe { Lent::read(waker) }, upgrade)

@@ -11,8 +11,9 @@ use std::task::{Context, Poll, ready};
 use rustls::{ClientConnection, Connection, HandshakeKind};
 use tokio::net::TcpStream;
 
+use super::stream_tls::Upgrade;
 use super::tables;
-use crate::tls::{Family, Mark, Marked, Nodes, Server, Trouble};
+use crate::tls::{Family, Mark, Marked, Nodes, Server, Tickets, Trouble};
 
 /// What is encrypted at once, in bytes: two records of the largest size (RFC 8446, section 5.1).
 const MOST_AT_ONCE: usize = 32 * 1024;
@@ -64,20 +65,26 @@ pub(super) struct Handshake {
 }
 
 impl Secure {
-    /// Towards a client of a session. `of` is the stream whose session the client is to resume, and
-    /// must if it is `required`.
+    /// Towards a client of a session. `of` is the stream whose session the client is to resume.
     pub(super) fn client(
         server: &Server,
         session: u64,
         of: Option<&Kin>,
-        required: bool,
+        Upgrade {
+            required, renew, ..
+        }: Upgrade,
     ) -> io::Result<Self> {
         let own = session.to_be_bytes();
+        let tickets = match of {
+            None => Tickets::Few,
+            Some(_) if renew => Tickets::One,
+            Some(_) => Tickets::None,
+        };
         let before = match of {
             Some(Kin::Client { before, .. }) => *before,
             Some(Kin::Node(_)) | None => None,
         };
-        let (connection, presented) = server.begin(own, of.is_some())?;
+        let (connection, presented) = server.begin(own, tickets)?;
         let kin = Kin::Client {
             own,
             before,

@@ -16,6 +16,7 @@ use super::sessions::Showing;
 use super::socket::set_linger;
 use super::stop::Stop;
 use super::stream::{Side, Stream};
+use super::stream_tls::Upgrade;
 use super::task::{Said, Task, TaskEnd, Work};
 use super::transport::Transport;
 use crate::tls::Trouble;
@@ -127,7 +128,7 @@ pub(super) async fn serve(
 
 /// The handshake with a client with whom TLS comes first.
 async fn shake_hands(inner: &Inner, client: TcpStream, session: u64) -> io::Result<Transport> {
-    let secure = inner.tls.client(session, None, false)?;
+    let secure = inner.tls.client(session, None, Upgrade::default())?;
     let secured = tokio::time::timeout(HANDSHAKE, Transport::secured(client, secure)).await;
     secured.unwrap_or_else(|_late| {
         Err(Trouble::error(format_args!(

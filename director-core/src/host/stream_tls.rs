@@ -18,12 +18,14 @@ use crate::cluster::Node;
 use crate::tls::Trouble;
 
 /// How a stream is to be upgraded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Upgrade {
     /// The stream whose TLS session is to be resumed; 0 for none.
     pub(super) session_of: u64,
     /// The client has to resume one of this client session.
     pub(super) required: bool,
+    /// The client is sent a ticket for its next further connection.
+    pub(super) renew: bool,
 }
 
 /// What a stream tells of its TLS.
@@ -114,7 +116,7 @@ impl Stream {
         match self.side {
             Side::Client { .. } => {
                 let session = tables::with(|tables| tables.session.get()).unwrap_or(0);
-                tls.client(session, kin.as_ref(), upgrade.required)
+                tls.client(session, kin.as_ref(), upgrade)
             }
             Side::Link { node, .. } | Side::Health { node, .. } => {
                 let node = local.inner.cluster.node(node).ok_or_else(gone)?;
@@ -219,11 +221,11 @@ impl Tls {
         &self,
         session: u64,
         kin: Option<&Kin>,
-        required: bool,
+        upgrade: Upgrade,
     ) -> io::Result<Secure> {
         let server = self.server.as_ref();
         let server = server.ok_or_else(|| Trouble::error("the service has no certificate"))?;
-        Secure::client(server, session, kin, required)
+        Secure::client(server, session, kin, upgrade)
     }
 
     /// The side towards a node.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub(crate) use marked::{Mark, Marked};
 pub(crate) use nodes::{Family, Nodes, named};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, Tickets};
 
 /// TLS towards clients, as it was set.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,18 @@ use super::{TlsSettings, Trouble, Unusable, pem, provider};
 /// Sessions that are kept for clients of TLS 1.2 that take no tickets.
 const SESSIONS: usize = 1024;
 
-/// Tickets of TLS 1.3 that a first connection is sent, for clients that use each but once.
-const TICKETS: usize = 4;
+/// Tickets of TLS 1.3 that a client is sent on a connection. A client that only writes there closes it
+/// without having read them, and its kernel then answers with a reset and throws away what it has not
+/// sent yet: so there are none where it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tickets {
+    /// On a first connection, for clients that use each but once.
+    Few = 4,
+    /// On a further one on which the client reads.
+    One = 1,
+    /// On any other.
+    None = 0,
+}
 
 /// A service's side of TLS. Its tickets' key is made here and never leaves the process. They hold the
 /// whole session, so that a client may present one as often as it likes, as most do.
@@ -69,15 +79,14 @@ impl Server {
         Ok(Self(config))
     }
 
-    /// One connection's side, a `further` one's or a first one's. What it gives the client to resume
-    /// bears the mark `own`.
+    /// One connection's side. What it gives the client to resume bears the mark `own`.
     ///
     /// # Errors
     /// A [`Trouble`].
     pub(crate) fn begin(
         &self,
         own: Mark,
-        further: bool,
+        tickets: Tickets,
     ) -> std::io::Result<(ServerConnection, Arc<Marked>)> {
         let mut config = self.0.clone();
         let marked = Arc::new(Marked {
@@ -88,9 +97,7 @@ impl Server {
         });
         config.ticketer = Arc::<Marked>::clone(&marked);
         config.session_storage = Arc::<Marked>::clone(&marked);
-        // On a further connection none: a client that only writes there closes it without having read
-        // them, and its kernel then answers with a reset and throws away what it has not sent yet.
-        config.send_tls13_tickets = if further { 0 } else { TICKETS };
+        config.send_tls13_tickets = tickets as usize;
         let connection = ServerConnection::new(Arc::new(config)).map_err(Trouble::error)?;
         Ok((connection, marked))
     }

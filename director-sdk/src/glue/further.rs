@@ -82,16 +82,12 @@ pub(crate) fn stream_start_tls(
     stream: u64,
     cx: &Context<'_>,
     session_of: u64,
-    require_resumed: bool,
+    flags: u32,
 ) -> Poll<Result<(), i32>> {
     let spec = abi::TlsSpec {
         size: size_of::<abi::TlsSpec>(),
         session_of,
-        flags: if require_resumed {
-            abi::TlsSpec::REQUIRE_RESUMED
-        } else {
-            0
-        },
+        flags,
         _pad: 0,
     };
     let spec = &raw const spec;

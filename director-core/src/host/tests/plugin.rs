@@ -461,14 +461,20 @@ impl Stream {
 
     /// Upgrades it to TLS, to resume the session of `of`, and no other if it is required.
     pub(super) async fn start_tls(self, of: Option<Stream>, required: bool) -> Result<(), i32> {
+        let required = if required {
+            abi::TlsSpec::REQUIRE_RESUMED
+        } else {
+            0
+        };
+        self.start_tls_with(of, required).await
+    }
+
+    /// The same, with these flags.
+    pub(super) async fn start_tls_with(self, of: Option<Stream>, flags: u32) -> Result<(), i32> {
         let spec = abi::TlsSpec {
             size: size_of::<abi::TlsSpec>(),
             session_of: of.map_or(0, |of| of.0),
-            flags: if required {
-                abi::TlsSpec::REQUIRE_RESUMED
-            } else {
-                0
-            },
+            flags,
             _pad: 0,
         };
         let mut first = &raw const spec;

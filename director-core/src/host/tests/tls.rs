@@ -254,6 +254,50 @@ fn further_streams_resume_their_own_session_and_no_other() {
     }
 }
 
+/// As [`further`], but the client reads: a ticket a connection, however many connections.
+async fn downloads(task: Task) -> Result<(), String> {
+    task.stream.start_tls(None, false).await.unwrap();
+    for _ in 0..10 {
+        let listener = task.listen(task.stream, 0, 0, 0).unwrap();
+        tell(task.stream, &format!("{}\n", listener.local().port)).await;
+        let stream = listener.accept().await.unwrap();
+        listener.end();
+        let flags = abi::TlsSpec::REQUIRE_RESUMED | abi::TlsSpec::RENEW;
+        let begun = stream.start_tls_with(Some(task.stream), flags).await;
+        assert_eq!(begun, Ok(()), "{:?}", stream.trouble());
+        tell(stream, "a file\n").await;
+        stream.close().await.unwrap();
+        stream.give_up();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_that_uses_each_ticket_once_is_sent_another_where_it_reads() {
+    for version in [&TLS12, &TLS13] {
+        play(|| async move {
+            let authority = Authority::new();
+            let stage = Stage::secured(&[], authority.towards_clients(), downloads).await;
+            let (socket, session) = stage.client().await;
+            // This client takes a ticket out of its memory when it presents it.
+            let config = authority.client(version);
+            beside(move || {
+                let mut first = client(&config, blocking(socket)).unwrap();
+                for n in 1..=10 {
+                    let port = line(&mut first).trim().parse().unwrap();
+                    let mut further = client(&config, connect(port)).unwrap();
+                    assert_eq!(line(&mut further), "a file\n", "number {n}");
+                    further
+                        .read_to_end(&mut Vec::new())
+                        .expect("a close_notify");
+                }
+            })
+            .await;
+            assert_eq!(ended(session).await.outcome, Outcome::Ended);
+        });
+    }
+}
+
 #[test]
 fn a_client_that_resumed_an_earlier_session_may_go_on_with_it() {
     play(|| async {
