@@ -123,14 +123,24 @@ impl ClientData {
     ///
     /// By the client: 425 when there is no connection or its handshake failed, 522 when the session
     /// of the control connection was to be reused and was not (RFC 4217 §10.2).
-    pub(crate) async fn stream(&mut self) -> Result<&mut ClientStream, Failure> {
+    pub(crate) async fn stream(
+        &mut self,
+        director: &Director,
+    ) -> Result<&mut ClientStream, Failure> {
         let State::Open(stream) = &mut self.state else {
             return Err(not_made("it was never made"));
         };
-        if let Some(tls) = self.tls.take()
-            && let Err(error) = stream.start_tls(tls).await
-        {
-            let why = stream.trouble().unwrap_or_else(|| error.to_string());
+        let Some(tls) = self.tls.take() else {
+            return Ok(stream);
+        };
+        let begun = director.timeout(PATIENCE, stream.start_tls(tls)).await;
+        let wrong = match begun {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(elapsed) => Some(elapsed.to_string()),
+        };
+        if let Some(wrong) = wrong {
+            let why = stream.trouble().unwrap_or(wrong);
             let code = if self.reuse { 522 } else { 425 };
             return Err(by_client(
                 code,
@@ -157,8 +167,8 @@ impl ClientData {
     /// # Errors
     ///
     /// The client is gone.
-    pub(crate) async fn close(mut self) -> Result<(), Failure> {
-        let stream = self.stream().await?;
+    pub(crate) async fn close(mut self, director: &Director) -> Result<(), Failure> {
+        let stream = self.stream(director).await?;
         stream.flush().await?;
         Ok(stream.close().await?)
     }

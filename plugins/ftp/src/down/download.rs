@@ -20,7 +20,7 @@ use crate::control::reply::{Degree, Reply};
 use crate::data::{ClientData, NodeEnd};
 use crate::down::abort;
 use crate::down::asking::Asking;
-use crate::down::movement::{self, Held};
+use crate::down::movement::{self, Held, Mover};
 use crate::down::proof::{Facts, Verdict};
 use crate::down::swallow::{Delivered, Swallow};
 
@@ -266,9 +266,10 @@ impl Download {
         &mut self,
         (link, node): (&Link, NodeEnd),
         again: Option<&mut Swallow>,
-        director: &Director,
+        mover: &Mover<'_>,
     ) -> Result<(), Failure> {
-        let client = self.data.stream().await?;
+        let director = mover.director;
+        let client = self.data.stream(director).await?;
         let mut node = node.stream(link, director).await?;
         if let Some(again) = again {
             movement::swallow(&mut node, again).await?;
@@ -278,9 +279,11 @@ impl Download {
         }
         let delivered = &mut self.delivered;
         if self.binary {
-            movement::pass_on(director, &mut node, client, delivered).await
+            mover.pass_on(&mut node, client, delivered).await
         } else {
-            movement::hold(director, &mut node, client, delivered, &mut self.held).await
+            mover
+                .hold(&mut node, client, delivered, &mut self.held)
+                .await
         }
     }
 
@@ -337,8 +340,12 @@ impl Request<Account> for Download {
             Err(failure) => return Err(failure),
         };
         self.mark(&mark).await?;
+        let mover = Mover {
+            director,
+            patience: Duration::from_secs(account.shared.options.idle_seconds),
+        };
         let moved = futures_util::select_biased! {
-            moved = self.transfer((link, node), plan.again.as_mut(), director).fuse() => Some(moved),
+            moved = self.transfer((link, node), plan.again.as_mut(), &mover).fuse() => Some(moved),
             () = abort.asked().fuse() => None,
         };
         match moved {
@@ -353,8 +360,10 @@ impl Request<Account> for Download {
             None => return Err(self.give_up(link, None, director).await),
         }
         let reply = self.end(link, plan.again.as_ref(), director).await?;
-        let client = self.data.stream().await?;
-        self.held.release(client, &mut self.delivered).await?;
+        let client = self.data.stream(director).await?;
+        mover
+            .release(&mut self.held, client, &mut self.delivered)
+            .await?;
         Ok(reply)
     }
 

@@ -102,7 +102,7 @@ async fn perform(
     let done = talk.transfer(&mut download, abort).await;
     let ended = download.into_end();
     let reply = match done {
-        Ok(reply) => match ended.data.close().await {
+        Ok(reply) => match ended.data.close(&talk.director).await {
             Ok(()) => reply,
             Err(failure) => {
                 tracing::debug!(%failure, "the client did not take the end of its file");

@@ -1,8 +1,9 @@
 //! The bytes of a download on their way from the node to the client.
 
 use std::io::IoSlice;
+use std::time::Duration;
 
-use director_sdk::{ClientStream, Director, Failure, Kind, NodeStream, RelayEnd};
+use director_sdk::{ClientStream, Director, Elapsed, Failure, Kind, NodeStream, RelayEnd};
 
 use crate::down::swallow::{Delivered, Swallow};
 
@@ -22,28 +23,6 @@ impl Held {
     /// What the client has not got is forgotten: another node will send it.
     pub(crate) fn forget(&mut self) {
         self.bytes = Vec::new();
-    }
-
-    /// Gives what is held to the client.
-    ///
-    /// # Errors
-    ///
-    /// The client is gone.
-    pub(crate) async fn release(
-        &mut self,
-        client: &mut ClientStream,
-        delivered: &mut Delivered,
-    ) -> Result<(), Failure> {
-        self.over = true;
-        let mut left = self.bytes.as_slice();
-        while !left.is_empty() {
-            let n = client.write_vectored(&[IoSlice::new(left)]).await?;
-            let (taken, rest) = left.split_at_checked(n).unwrap_or((left, &[]));
-            delivered.note(taken);
-            left = rest;
-        }
-        self.forget();
-        Ok(())
     }
 }
 
@@ -66,60 +45,126 @@ pub(crate) async fn swallow(node: &mut NodeStream, again: &mut Swallow) -> Resul
     Ok(())
 }
 
-/// Moves all that the node sends to the client, up to the node's end of file. The count in `delivered` is of
-/// what the client's stream has taken, however this ends.
-///
-/// # Errors
-///
-/// The node is lost, or the client is gone.
-pub(crate) async fn pass_on(
-    director: &Director,
-    node: &mut NodeStream,
-    client: &mut ClientStream,
-    delivered: &mut Delivered,
-) -> Result<(), Failure> {
-    if let Some(counter) = delivered.counter() {
-        // Nothing of the bytes needs to be known here, so they stay with the host.
-        return match director.relay(node, client, None, counter).await {
-            RelayEnd::End | RelayEnd::Limit => Ok(()),
-            RelayEnd::FromFailed(error) | RelayEnd::ToFailed(error) => Err(error.into()),
-        };
-    }
-    loop {
-        let seen = node.fill().await?;
-        if seen.is_empty() {
-            return Ok(());
-        }
-        let n = client.write_vectored(&[IoSlice::new(seen)]).await?;
-        delivered.note(seen.get(..n).unwrap_or_default());
-        node.consume(n);
-    }
+/// What moves the bytes.
+pub(crate) struct Mover<'a> {
+    /// The director.
+    pub(crate) director: &'a Director,
+    /// How long the client may take nothing.
+    pub(crate) patience: Duration,
 }
 
-/// As [`pass_on`], but up to [`HELD`] bytes are held back for [`Held::release`].
-///
-/// # Errors
-///
-/// As [`pass_on`].
-pub(crate) async fn hold(
-    director: &Director,
-    node: &mut NodeStream,
-    client: &mut ClientStream,
-    delivered: &mut Delivered,
-    held: &mut Held,
-) -> Result<(), Failure> {
-    while !held.over {
-        let seen = node.fill().await?;
-        if seen.is_empty() {
-            return Ok(());
+impl Mover<'_> {
+    /// Moves all that the node sends to the client, up to the node's end of file. The count in `delivered`
+    /// is of what the client's stream has taken, however this ends.
+    ///
+    /// # Errors
+    ///
+    /// The node is lost, or the client is gone or takes nothing.
+    pub(crate) async fn pass_on(
+        &self,
+        node: &mut NodeStream,
+        client: &mut ClientStream,
+        delivered: &mut Delivered,
+    ) -> Result<(), Failure> {
+        if let Some(counter) = delivered.counter() {
+            return self.relay(node, client, counter).await;
         }
-        if held.bytes.len() + seen.len() > HELD {
-            held.release(client, delivered).await?;
-            break;
+        loop {
+            let seen = node.fill().await?;
+            if seen.is_empty() {
+                return Ok(());
+            }
+            let n = self.write(client, seen).await?;
+            delivered.note(seen.get(..n).unwrap_or_default());
+            node.consume(n);
         }
-        held.bytes.extend_from_slice(seen);
-        let n = seen.len();
-        node.consume(n);
     }
-    pass_on(director, node, client, delivered).await
+
+    /// Nothing of the bytes needs to be known here, so they stay with the host. It is looked at every now
+    /// and then; a node that sends nothing for as long was cut by the host before.
+    async fn relay(
+        &self,
+        node: &mut NodeStream,
+        client: &mut ClientStream,
+        counter: &mut u64,
+    ) -> Result<(), Failure> {
+        loop {
+            let before = *counter;
+            let relay = self.director.relay(node, client, None, counter);
+            match self.director.timeout(self.patience, relay).await {
+                Ok(RelayEnd::End | RelayEnd::Limit) => return Ok(()),
+                Ok(RelayEnd::FromFailed(error) | RelayEnd::ToFailed(error)) => {
+                    return Err(error.into());
+                }
+                Err(Elapsed) if *counter == before => return Err(self.stalled()),
+                Err(Elapsed) => {}
+            }
+        }
+    }
+
+    /// As [`pass_on`](Self::pass_on), but up to [`HELD`] bytes are held back for
+    /// [`release`](Self::release).
+    ///
+    /// # Errors
+    ///
+    /// As [`pass_on`](Self::pass_on).
+    pub(crate) async fn hold(
+        &self,
+        node: &mut NodeStream,
+        client: &mut ClientStream,
+        delivered: &mut Delivered,
+        held: &mut Held,
+    ) -> Result<(), Failure> {
+        while !held.over {
+            let seen = node.fill().await?;
+            if seen.is_empty() {
+                return Ok(());
+            }
+            if held.bytes.len() + seen.len() > HELD {
+                self.release(held, client, delivered).await?;
+                break;
+            }
+            held.bytes.extend_from_slice(seen);
+            let n = seen.len();
+            node.consume(n);
+        }
+        self.pass_on(node, client, delivered).await
+    }
+
+    /// Gives what is held to the client.
+    ///
+    /// # Errors
+    ///
+    /// The client is gone or takes nothing.
+    pub(crate) async fn release(
+        &self,
+        held: &mut Held,
+        client: &mut ClientStream,
+        delivered: &mut Delivered,
+    ) -> Result<(), Failure> {
+        held.over = true;
+        let mut left = held.bytes.as_slice();
+        while !left.is_empty() {
+            let n = self.write(client, left).await?;
+            let (taken, rest) = left.split_at_checked(n).unwrap_or((left, &[]));
+            delivered.note(taken);
+            left = rest;
+        }
+        held.forget();
+        Ok(())
+    }
+
+    async fn write(&self, client: &mut ClientStream, bytes: &[u8]) -> Result<usize, Failure> {
+        let pieces = [IoSlice::new(bytes)];
+        let written = self
+            .director
+            .timeout(self.patience, client.write_vectored(&pieces))
+            .await;
+        Ok(written.map_err(|Elapsed| self.stalled())??)
+    }
+
+    fn stalled(&self) -> Failure {
+        let detail = format!("the client took nothing for {:?}", self.patience);
+        Failure::new(Kind::ClientGone, detail).by_client()
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn store(
     let (data, ended) = upload.into_end();
     let reply = match done {
         Ok(reply) if reply.is_complete() => {
-            if let Err(failure) = data.close().await {
+            if let Err(failure) = data.close(&talk.director).await {
                 // It has sent all, and need not wait for the end of its own connection.
                 tracing::debug!(%failure, "a client's data connection after its upload");
             }

@@ -242,7 +242,7 @@ impl Upload {
     ) -> Result<Moved, Failure> {
         let abort = self.abort.clone();
         let open = async {
-            let client = self.data.stream().await?;
+            let client = self.data.stream(director).await?;
             Ok::<_, Failure>((client, node.stream(link, director).await?))
         };
         let (client, mut node) = futures_util::select_biased! {
