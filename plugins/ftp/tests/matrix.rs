@@ -251,11 +251,7 @@ fn an_upload_to_separate_storage() {
             "{stored:?} {:?}",
             cluster.heard()
         );
-        assert!(
-            stored.iter().any(|times| *times == 1),
-            "{stored:?} {:?}",
-            cluster.heard()
-        );
+        assert!(stored.contains(&1), "{stored:?} {:?}", cluster.heard());
         for server in &cluster.servers {
             let tree = server.tree.borrow();
             assert!(
