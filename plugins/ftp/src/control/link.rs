@@ -27,6 +27,8 @@ pub(crate) struct Link {
     pub(crate) features: Arc<Features>,
     /// The node has no EPSV: it was asked once.
     pub(crate) lacks_epsv: bool,
+    /// The last command, when it was RNFR: servers take no second one before its RNTO (ProFTPD says 501).
+    pub(crate) rnfr: Option<Vec<u8>>,
     /// It was made in mid-login: CLNT, OPTS and LANG, if any, are to be said after it.
     pub(crate) fresh: bool,
     /// The node has greeted: a 421 is not for the many any more.
@@ -52,6 +54,7 @@ impl Link {
             applied: Applied::default(),
             features: Arc::default(),
             lacks_epsv: false,
+            rnfr: None,
             fresh: false,
             greeted: false,
             replies: Replies::default(),
@@ -106,6 +109,7 @@ impl Link {
         let size = commands.clone().map(|command| 2 * command.len() + 2).sum();
         let mut lines = Zeroizing::new(Vec::with_capacity(size));
         for command in commands {
+            self.rnfr = command.starts_with(b"RNFR ").then(|| command.to_vec());
             escape(command, &mut lines);
             lines.extend_from_slice(b"\r\n");
         }

@@ -119,7 +119,12 @@ impl Effect {
             }
             // The question is the first half of the command itself.
             Deed::Rename { from } => {
-                let reply = link.command(&[b"RNFR ", from.as_slice()].concat()).await?;
+                let line = [b"RNFR ", from.as_slice()].concat();
+                if link.rnfr.as_ref() == Some(&line) {
+                    // The client's own, which this node has answered with 350.
+                    return Ok(Ok(There::Yes));
+                }
+                let reply = link.command(&line).await?;
                 match reply.code {
                     350 => Ok(Ok(There::Yes)),
                     550 if self.sent.is_some() => Ok(Ok(There::No)),

@@ -32,7 +32,7 @@ type Told = Rc<RefCell<Vec<String>>>;
 
 /// A node that knows the user `ann`, password `secret`, and every directory.
 async fn serve(mut wire: Wire, name: &'static str, whims: Whims, told: Told) {
-    let (mut cwd, mut user) = ("/home".to_owned(), false);
+    let (mut cwd, mut user, mut renaming) = ("/home".to_owned(), false, false);
     let mut line = whims
         .greeting
         .get()
@@ -66,6 +66,7 @@ async fn serve(mut wire: Wire, name: &'static str, whims: Whims, told: Told) {
             Ok(_) | Err(_) => return,
         };
         told.borrow_mut().push(format!("{name}: {command}"));
+        let after_rnfr = std::mem::replace(&mut renaming, command.starts_with("RNFR "));
         if whims.tls && command == "AUTH TLS" {
             let proceed = wire.write_all(b"234 Proceed.\r\n").await;
             if proceed.is_err() || wire.start_tls(None).await.is_err() {
@@ -108,6 +109,9 @@ async fn serve(mut wire: Wire, name: &'static str, whims: Whims, told: Told) {
             ("FEAT", "") => "211-Features:\r\n MDTM\r\n SIZE\r\n UTF8\r\n211 End\r\n".to_owned(),
             ("OPTS" | "CLNT" | "LANG", _) => "200 Yes.\r\n".to_owned(),
             ("HOST", _) => "220 Yes.\r\n".to_owned(),
+            ("RNFR", _) if after_rnfr => "501 Bad sequence of commands.\r\n".to_owned(),
+            ("RNFR", _) => "350 Where to?\r\n".to_owned(),
+            ("RNTO", _) if after_rnfr => "250 Renamed.\r\n".to_owned(),
             ("STAT", _) => "213-Status\r\n f\r\n213 End\r\n".to_owned(),
             ("QUIT", "") => return,
             _ => "500 What?\r\n".to_owned(),
@@ -318,6 +322,28 @@ fn a_wrong_password_is_told_to_one_node() {
     assert_eq!(heard, [220, 331, 530, 530, 221]);
     let asked = told.borrow().iter().filter(|c| c.contains("PASS")).count();
     assert_eq!(asked, 1);
+}
+
+#[test]
+fn a_rename_is_one_rnfr_and_its_rnto_also_at_another_node() {
+    let (world, told) = world(&["a", "b"]);
+    world.run(async {
+        let mut client = Client::of(&world).await;
+        client.logs_in().await;
+        told.borrow_mut().clear();
+        assert_eq!(client.says("RNFR x").await, "350 Where to?");
+        assert_eq!(client.says("RNTO y").await, "250 Renamed.");
+        let node = at(&told);
+        let expected = ["RNFR x", "RNTO y"].map(|c| format!("{node}: {c}"));
+        assert_eq!(*told.borrow(), expected);
+        assert_eq!(client.says("RNFR y").await, "350 Where to?");
+        world.kill(&node);
+        assert_eq!(client.says("RNTO z").await, "250 Renamed.");
+        let node = at(&told);
+        let last: Vec<String> = told.borrow().iter().rev().take(2).cloned().collect();
+        assert_eq!(last, ["RNTO z", "RNFR y"].map(|c| format!("{node}: {c}")));
+    });
+    assert_eq!(world.finish(), Leftover::default());
 }
 
 #[test]
