@@ -361,6 +361,81 @@ fn sizes_are_read_and_what_is_none_is_a_mistake() {
     }
 }
 
+/// What is added to the least config as tables, and what is said about it.
+#[test]
+fn mistakes_about_tls_have_their_lines() {
+    let cases: &[(&str, &[&str])] = &[
+        (
+            "[services.echo.tls]\nlisten = \"990\"",
+            &[
+                "services.echo.tls.certificate: found nothing, right would be a certificate chain (PEM)",
+                "services.echo.tls.key: found nothing, right would be the certificate's private key (PEM)",
+                "FILE:7:1: services.echo.tls.listen: found \"990\", right would be an IP address and a port, such as \"127.0.0.1:7070\"",
+            ],
+        ),
+        (
+            "[services.echo.tls]\ncertificate = 1\nkey = \"\"\ncert = \"a\"",
+            &[
+                "FILE:7:1: services.echo.tls.certificate: found 1, right would be a certificate chain (PEM)",
+                "FILE:8:1: services.echo.tls.key: found \"\", right would be the certificate's private key (PEM)",
+                "FILE:9:1: services.echo.tls.cert: found an unknown key, right would be one of: certificate, key, listen",
+            ],
+        ),
+        (
+            "[services.echo.tls]\ncertificate = \"a\"\nkey = \"b\"\nlisten = \"127.0.0.1:7\"",
+            &[
+                "FILE:9:1: services.echo.tls.listen: found \"127.0.0.1:7\", which is the address of the service `echo` too, right would be another",
+            ],
+        ),
+        (
+            "[services.echo.node_tls]\nfirst = \"yes\"",
+            &[
+                "services.echo.node_tls.ca: found nothing, right would be the file of the authorities that are trusted (PEM), or `verify = false`",
+                "FILE:7:1: services.echo.node_tls.first: found \"yes\", right would be true or false",
+            ],
+        ),
+        (
+            "[services.echo.node_tls]\nverify = false\nca = \"a\"\nserver_name = \"a b\"",
+            &[
+                "FILE:7:1: services.echo.node_tls.verify: found false beside `ca`, right would be one of them",
+                "FILE:9:1: services.echo.node_tls.server_name: found \"a b\", right would be a host's name or an IP address",
+            ],
+        ),
+        (
+            "tls = 1\nnode_tls = []",
+            &[
+                "FILE:6:1: services.echo.tls: found 1, right would be a table, [services.echo.tls]",
+                "FILE:7:1: services.echo.node_tls: found an array, right would be a table, [services.echo.node_tls]",
+            ],
+        ),
+    ];
+    for (added, said) in cases {
+        let told = load(&format!("{LEAST}{added}\n")).unwrap_err();
+        assert_eq!(told.len(), said.len(), "{added}: {told:?}");
+        for (told, said) in told.iter().zip(*said) {
+            assert!(told.ends_with(said), "{added}:\n{told}\n{said}");
+            assert!(told.starts_with("FILE:"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn tls_is_read_as_it_is_written() {
+    let settings = load(&format!(
+        "{LEAST}[services.echo.tls]\ncertificate = \"/a\"\nkey = \"/b\"\nlisten = \"127.0.0.1:990\"\n\
+         [services.echo.node_tls]\nverify = false\nserver_name = \"nodes.example\"\nfirst = true\n"
+    ));
+    let echo = settings.unwrap().services.remove(0);
+    let tls = echo.tls.unwrap();
+    assert_eq!(tls.certificate, Path::new("/a"));
+    assert_eq!(tls.key, Path::new("/b"));
+    assert_eq!(tls.listen, Some(([127, 0, 0, 1], 990).into()));
+    let nodes = echo.node_tls.unwrap();
+    assert_eq!(nodes.trust, crate::tls::Trust::Anybody);
+    assert_eq!(nodes.server_name.as_deref(), Some("nodes.example"));
+    assert!(nodes.first);
+}
+
 fn docs(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../docs")

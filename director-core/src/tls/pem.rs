@@ -82,7 +82,7 @@ fn in_words(error: &Error) -> String {
     #[allow(clippy::wildcard_enum_match_arm)]
     let why = match error {
         Error::MissingSectionEnd { end_marker } => format!(
-            "the end `{}` is missing",
+            "the end `-----END {}-----` is missing",
             String::from_utf8_lossy(end_marker)
         ),
         Error::IllegalSectionStart { line } => {
