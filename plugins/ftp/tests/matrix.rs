@@ -15,7 +15,7 @@ use std::time::Duration;
 use director_sdk::testing::{Cut, Limits, Swept, World, some_cuts, two_cuts};
 
 use model::Cluster;
-use model::client::Client;
+use model::client::{Client, Mode};
 use model::server::Settings;
 use model::style::Style;
 use model::tree::{BEGUN, Tree, content, lines};
@@ -259,6 +259,136 @@ fn an_upload_to_separate_storage() {
                     .map_or(true, |(bytes, _)| bytes == sent)
             );
         }
+        told
+    });
+}
+/// Everything over TLS on both sides, with data connections that must resume.
+fn private<F>(world: &World, cluster: &Cluster, talk: F) -> Vec<String>
+where
+    F: AsyncFn(&mut Client),
+{
+    let within = Duration::from_secs(120);
+    world.limits(
+        Limits {
+            within,
+            ..Limits::default()
+        },
+        0.2,
+        10,
+    );
+    cluster.start(world, r#"{"tls": "required", "node_tls": "explicit"}"#);
+    world.run(async {
+        let mut client = Client::new(world).await;
+        client.protect().await;
+        client.log_in().await;
+        client.ask("TYPE I").await;
+        talk(&mut client).await;
+        client.quit().await
+    })
+}
+
+fn private_three() -> Vec<Settings> {
+    let tls = |settings: Settings| Settings {
+        tls: true,
+        ..settings
+    };
+    three(Style::Vsftpd).into_iter().map(tls).collect()
+}
+
+#[test]
+fn transfers_over_tls() {
+    sweep("RETR, TLS", 61, |world| {
+        let cluster = Cluster::shared(&private_three(), tree());
+        private(world, &cluster, async |client| {
+            let got = client.fetch("RETR /pub/file.bin").await;
+            assert!(got == (content(1, 1500), 226), "{:#?}", client.transcript);
+        })
+    });
+    sweep("STOR, TLS", 61, |world| {
+        let sent = content(9, 1200);
+        let cluster = Cluster::shared(&private_three(), tree());
+        cluster.expect("/pub/new", &sent);
+        let mut told = private(world, &cluster, async |client| {
+            let code = client.store("STOR /pub/new", &sent).await;
+            assert_eq!(code, 226, "{:#?}", client.transcript);
+        });
+        told.push(cluster.servers[0].tree.borrow().to_string());
+        let stored: usize = cluster.stored("/pub/new").into_iter().sum();
+        assert!(stored <= 1, "stored {stored} times: {:?}", cluster.heard());
+        told
+    });
+}
+
+#[test]
+fn active_data_connections_on_both_sides() {
+    sweep("RETR, active", 43, |world| {
+        shared(
+            world,
+            Style::PureFtpd,
+            r#"{"node_data": "active"}"#,
+            async |_, client| {
+                client.mode = Mode::Port;
+                let got = client.fetch("RETR /pub/file.bin").await;
+                assert!(got == (content(1, 1500), 226), "{:#?}", client.transcript);
+            },
+        )
+    });
+}
+
+#[test]
+fn an_ascii_upload() {
+    sweep("STOR in ASCII", 43, |world| {
+        let cluster = Cluster::shared(&three(Style::Proftpd), tree());
+        let kept = lines(5, 600);
+        let sent = String::from_utf8(kept.clone())
+            .unwrap()
+            .replace('\n', "\r\n");
+        cluster.expect("/pub/new", &kept);
+        let mut told = session(world, &cluster, "{}", async |_, client| {
+            client.ask("TYPE A").await;
+            let code = client.store("STOR /pub/new", sent.as_bytes()).await;
+            assert_eq!(
+                code,
+                226,
+                "{:#?}\n{}\n{:?}",
+                client.transcript,
+                world.story(),
+                cluster.heard()
+            );
+        });
+        told.push(cluster.servers[0].tree.borrow().to_string());
+        let stored: usize = cluster.stored("/pub/new").into_iter().sum();
+        assert!(stored <= 1, "stored {stored} times: {:?}", cluster.heard());
+        told
+    });
+}
+
+/// ProFTPD as it comes: no REST before STOR, and what is broken off is gone.
+#[test]
+fn an_upload_to_servers_that_keep_no_half() {
+    sweep("STOR, discarded", 43, |world| {
+        let settings = three(Style::Proftpd).map(|settings| Settings {
+            restart_stores: false,
+            discards: true,
+            ..settings
+        });
+        let sent = content(9, 900);
+        let cluster = Cluster::shared(&settings, tree());
+        cluster.expect("/pub/new", &sent);
+        let mut told = session(world, &cluster, "{}", async |_, client| {
+            let code = client.store("STOR /pub/new", &sent).await;
+            assert_eq!(
+                code,
+                226,
+                "{:#?}\n{}\n{:?}",
+                client.transcript,
+                world.story(),
+                cluster.heard()
+            );
+        });
+        told.push(cluster.servers[0].tree.borrow().to_string());
+        let stored: usize = cluster.stored("/pub/new").into_iter().sum();
+        assert!(stored <= 1, "stored {stored} times: {:?}", cluster.heard());
         told
     });
 }

@@ -93,6 +93,11 @@ impl Client {
         self.note(format!("! control: {:?}", error.kind()));
     }
 
+    /// Whether its control connection has ended.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Sends bytes as they are.
     pub async fn send(&mut self, bytes: &[u8]) {
         if !self.over

@@ -7,6 +7,7 @@ use director_sdk::testing::{Wire, WireListener};
 
 use super::control::Control;
 use super::server::{Server, USER};
+use super::style::Style;
 use super::transfer::{Job, Outcome};
 use super::tree::{self, Entry, No, absolute, crc32};
 
@@ -380,6 +381,9 @@ impl Session {
             "DELE" => server.tree.borrow_mut().delete(&path),
             "MKD" => server.tree.borrow_mut().make_directory(&path),
             "RMD" => server.tree.borrow_mut().remove_directory(&path),
+            "RNFR" if self.from.is_some() && style == Style::Proftpd => {
+                return self.say("501 Previous RNFR is still pending.").await;
+            }
             "RNFR" => {
                 let found = server
                     .tree
