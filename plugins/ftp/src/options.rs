@@ -199,7 +199,7 @@ impl Default for Options {
             digest_limit: 16 << 20,
             storage: Storage::Shared,
             primary: Vec::new(),
-            ring: 4 << 20,
+            ring: 16 << 20,
             spool_memory: 4 << 20,
             spool_disk: 1 << 30,
             tell: false,

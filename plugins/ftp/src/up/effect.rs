@@ -5,7 +5,9 @@
 //! whether it was done. Where each node has storage of its own, another node has not done it.
 
 use async_trait::async_trait;
-use director_sdk::{Director, Exception, Failure, Kind, NodeId, Request, Resend};
+use director_sdk::{
+    Director, Exception, Failure, Kind, NodeId, Outcome as Happened, Request, Resend,
+};
 
 use crate::control::link::{Link, NOT_AVAILABLE};
 use crate::control::login::Account;
@@ -148,7 +150,7 @@ impl Effect {
             Deed::MakeDirectory => {
                 // RFC 959 appendix II: quotes within are doubled.
                 let path = path.replace('"', "\"\"");
-                Reply::new(257, format!("\"{path}\" created."))
+                Reply::new(257, format!("\"{path}\" created"))
             }
             Deed::RemoveDirectory => Reply::new(250, "Removed."),
             Deed::Rename { .. } => Reply::new(250, "Renamed."),
@@ -211,12 +213,21 @@ impl Request<Account> for Effect {
             // An answer, and it is that nothing was done.
             self.sent = None;
         }
-        if link.is_none()
-            && let Some(node) = &why.node
-        {
+        if let (None, Some(node)) = (link, &why.node) {
             account.wanted.lost(node);
+            let apart = account.shared.options.storage == Storage::Separate;
+            if self.sent.is_some() && apart {
+                // It may be done, there and nowhere else.
+                account.wanted.first(node);
+                return Resend::Ask;
+            }
         }
         Resend::Anywhere
+    }
+
+    /// Each attempt begins with the question.
+    async fn ask(&mut self, _: &mut Account, _: &mut Link) -> Result<Happened<Reply>, Failure> {
+        Ok(Happened::NotDone)
     }
 }
 
@@ -273,6 +284,6 @@ mod tests {
     #[test]
     fn names_in_made_up_replies_are_quoted() {
         let made = Effect::new(Deed::MakeDirectory, "MKD", b"a \"b\"").done();
-        assert_eq!(made.text(), "\"a \"\"b\"\"\" created.");
+        assert_eq!(made.text(), "\"a \"\"b\"\"\" created");
     }
 }

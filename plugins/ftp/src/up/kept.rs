@@ -161,8 +161,8 @@ impl Kept {
             let info = spool.info();
             match (spool.append(left).await, self.bound) {
                 (Ok(n), _) if n > 0 => left = left.get(n..).unwrap_or_default(),
-                (Ok(_), Bound::Ring(_)) if info.first < info.end => {
-                    let room = (left.len() as u64).max(PIECE as u64);
+                (Ok(_), Bound::Ring(size)) if info.first < info.end => {
+                    let room = (left.len() as u64).max(size / 16);
                     spool.forget(info.first.saturating_add(room).min(info.end));
                 }
                 (Ok(_), Bound::Ring(_) | Bound::All { .. } | Bound::Nothing) => {

@@ -97,6 +97,18 @@ impl Wanted {
         }
     }
 
+    /// The node of this name is wanted before all others: it may have done what it was asked, and can tell.
+    pub(crate) fn first(&mut self, name: &str) {
+        self.others |= self.order.is_empty();
+        let rest = std::mem::take(&mut self.order).into_iter();
+        let rest = rest.zip(std::mem::take(&mut self.absent));
+        let rest = rest.filter(|(listed, _)| listed != name);
+        (self.order, self.absent) = std::iter::once((name.to_owned(), false))
+            .chain(rest)
+            .unzip();
+        self.declined.clear();
+    }
+
     /// The node of this name was lost: it is not waited for.
     pub(crate) fn lost(&mut self, name: &str) {
         for (listed, absent) in self.order.iter().zip(&mut self.absent) {
@@ -269,6 +281,19 @@ mod tests {
             prop_assert_eq!(wanted.look(&name), Look::NotNow);
             prop_assert_eq!(wanted.look(&name), Look::Accept);
         }
+    }
+
+    #[test]
+    fn a_node_that_may_have_done_it_comes_first_and_the_others_after_it() {
+        let mut wanted = Wanted::of(names(3), false, |name| name == "n0");
+        wanted.first("n1");
+        assert_eq!(wanted.look("n2"), Look::NotNow);
+        assert_eq!(wanted.look("n1"), Look::Accept);
+        assert_eq!(wanted.look("n2"), Look::Accept);
+        let mut wanted = Wanted::any();
+        wanted.first("n1");
+        assert_eq!(wanted.look("n0"), Look::NotNow);
+        assert_eq!(wanted.look("n0"), Look::Accept);
     }
 
     #[test]

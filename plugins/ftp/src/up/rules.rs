@@ -50,6 +50,9 @@ pub(crate) struct Progress {
     pub(crate) end: u64,
     /// The client has sent all.
     pub(crate) closed: bool,
+    /// A node was told that these are all, so it may have stored the file. One that was not, or that said
+    /// no, has not, whatever size its file has.
+    pub(crate) told: bool,
     /// Ends of line among them: a node that stores text its own way drops as many CRs.
     pub(crate) lines: u64,
 }
@@ -75,7 +78,10 @@ pub(crate) enum Plan {
 /// What to do at a node that has `after` under the name, where `before` stood when the upload began.
 pub(crate) fn plan(progress: &Progress, before: &Seen, after: &Seen) -> Plan {
     let stored = stored(progress.how, before, after);
-    if progress.closed && stored.is_some_and(|(stored, _)| is_all(progress, stored)) {
+    if progress.closed
+        && progress.told
+        && stored.is_some_and(|(stored, _)| is_all(progress, stored))
+    {
         return Plan::Done;
     }
     let whole = progress.first == 0;
@@ -161,6 +167,7 @@ mod tests {
             first,
             end,
             closed,
+            told: closed,
             lines: 0,
         }
     }
@@ -177,6 +184,19 @@ mod tests {
         assert_eq!(plan(&sent, &Seen::Untold, &file(100, 2)), Plan::Lost);
         let kept = progress(WHOLE, 0, 100, true);
         assert_eq!(plan(&kept, &file(100, 1), &file(100, 1)), Plan::Whole);
+    }
+
+    #[test]
+    fn a_node_that_was_not_told_the_end_has_not_stored_the_file() {
+        let sent = Progress {
+            told: false,
+            ..progress(WHOLE, 40, 100, true)
+        };
+        let end = Plan::Resume {
+            from: 100,
+            size: 100,
+        };
+        assert_eq!(plan(&sent, &Seen::Nothing, &file(100, 2)), end);
     }
 
     #[test]

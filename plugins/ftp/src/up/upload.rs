@@ -7,7 +7,7 @@
 //! temporary name there, which becomes the file's at the end ([`Temporary`]).
 
 use async_trait::async_trait;
-use director_sdk::{Director, Exception, Failure, Kind, NodeStream, Request, Resend};
+use director_sdk::{Director, Exception, Failure, Kind, NodeStream, Outcome, Request, Resend};
 use futures_util::FutureExt;
 
 use crate::control::conversation::Abort;
@@ -36,6 +36,8 @@ pub(crate) struct Upload {
     kept: Kept,
     /// A node was sent the command.
     begun: bool,
+    /// The last such node was told that it has got all, and has not said no.
+    told: bool,
     /// The client was told that the transfer begins.
     marked: bool,
     ended: Ended,
@@ -89,6 +91,7 @@ impl Upload {
             data,
             kept,
             begun: false,
+            told: false,
             marked: false,
             ended: Ended::default(),
         }
@@ -121,6 +124,7 @@ impl Upload {
                     first: self.kept.first(),
                     end: total,
                     closed: self.kept.is_closed(),
+                    told: self.told,
                     lines: self.kept.lines(),
                 };
                 Ok(rules::plan(&progress, before, &after))
@@ -149,15 +153,8 @@ impl Upload {
             (Way::Temporary(_), _) => ("STOR", 0),
             (Way::Unique, _) => ("STOU", 0),
         };
-        let reply = self.command(link, verb, rest).await?;
-        match (reply.degree(), plan) {
-            // Servers that let nobody restart an upload (ProFTPD without AllowStoreRestart) append.
-            (Degree::Transient | Degree::Permanent, Plan::Resume { .. }) => {
-                let reply = self.command(link, "APPE", 0).await?;
-                Self::mark_of(reply)
-            }
-            _ => Self::mark_of(reply),
-        }
+        self.told = false;
+        Self::mark_of(self.command(link, verb, rest).await?)
     }
 
     /// Sends the command, behind a REST where one is needed; its first reply, or that to REST.
@@ -220,15 +217,19 @@ impl Upload {
         if reply.degree() == Degree::Permanent && !self.marked {
             return Ok(reply);
         }
-        let failure = Failure::code(reply.code.into(), reply.to_string()).fit();
+        if matches!(reply.code, 500..=504) {
+            // No answer to a command that was under way: vsftpd says `500 OOPS` when its child has died.
+            let detail = format!("in mid-transfer the node said {reply}");
+            return Err(Failure::new(Kind::Lost, detail).with_code(reply.code.into()));
+        }
         let failure = match reply.degree() {
-            Degree::Permanent => Failure::new(Kind::Missing, reply.to_string())
-                .with_code(reply.code.into())
-                .fit(),
+            Degree::Permanent => Failure::new(Kind::Missing, reply.to_string()),
             Degree::Preliminary | Degree::Complete | Degree::Intermediate | Degree::Transient => {
-                failure
+                Failure::code(reply.code.into(), reply.to_string())
             }
         };
+        let failure = failure.with_code(reply.code.into()).fit();
+        self.told = false;
         self.ended.refused = Some(reply);
         Err(failure)
     }
@@ -260,6 +261,7 @@ impl Upload {
         match moved {
             Ok(()) => {
                 node.close().await?;
+                self.told = true;
                 Ok(Moved::All(node))
             }
             Err(failure) if failure.is_by_client() => Ok(Moved::ByClient),
@@ -428,10 +430,18 @@ impl Request<Account> for Upload {
             // A server that does not need it says so with 202, one that has it not with 502: as well.
             link.command(&[b"ALLO ", allo.as_slice()].concat()).await?;
         }
-        let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
+        let mode = account.shared.options.node_data;
+        let mut node = NodeEnd::agree(link, director, mode).await?;
         // The client's connection is there before the node begins, which would wait for it otherwise.
         self.client_connected(director).await?;
-        match self.begin(link, plan).await? {
+        let mut begun = self.begin(link, plan).await?;
+        if let (Begun::Refused(reply), Plan::Resume { .. }) = (&begun, plan) {
+            // Servers that let nobody restart an upload (ProFTPD without AllowStoreRestart) append.
+            tracing::debug!(%reply, "an upload is gone on with by APPE");
+            node = NodeEnd::agree(link, director, mode).await?;
+            begun = Self::mark_of(self.command(link, "APPE", 0).await?)?;
+        }
+        match begun {
             Begun::Marked(mark) => self.mark(&mark).await?,
             Begun::Refused(reply) => return self.refuse(reply),
         }
@@ -471,7 +481,14 @@ impl Request<Account> for Upload {
         let whole = self.kept.first() == 0;
         let again = match &self.way {
             Way::Shared(..) => whole || self.kept.protects() || self.kept.is_closed(),
-            Way::Temporary(temporary) => whole || temporary.is_renaming(),
+            Way::Temporary(temporary) => {
+                if let (true, Some(node)) = (temporary.is_renaming(), &why.node) {
+                    // It may be done, there and nowhere else.
+                    account.wanted.first(node);
+                    return Resend::Ask;
+                }
+                whole
+            }
             Way::Once(_) | Way::Unique => !self.begun,
         };
         if again {
@@ -479,5 +496,10 @@ impl Request<Account> for Upload {
         } else {
             Resend::Never
         }
+    }
+
+    /// Each attempt begins with the question.
+    async fn ask(&mut self, _: &mut Account, _: &mut Link) -> Result<Outcome<Reply>, Failure> {
+        Ok(Outcome::NotDone)
     }
 }

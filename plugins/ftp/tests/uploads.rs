@@ -1,0 +1,396 @@
+//! Uploads and commands with effects, over the plugin: what the nodes hold in the end, and what the client
+//! was told of it.
+
+#![forbid(unsafe_code)]
+// Outside of a `#[test]` function, but in a test all the same.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod model;
+
+use std::time::Duration;
+
+use director_sdk::testing::{Cut, World, some_cuts};
+
+use model::Cluster;
+use model::client::Client;
+use model::server::Settings;
+use model::style::Style;
+use model::tree::{BEGUN, Tree, content, lines};
+
+const SIZE: usize = 60_000;
+/// A ring that holds a part of it, and yet more than what is on its way.
+const RING: &str = r#"{"ring": 20000}"#;
+
+fn tree() -> Tree {
+    let mut tree = Tree::default();
+    tree.put("/pub/old", content(3, 700), BEGUN);
+    tree.put("/pub/gone", content(4, 40), BEGUN);
+    tree
+}
+
+/// The name of the node that serves a session now, of those that have heard `verb`.
+fn hears(cluster: &Cluster, verb: &str) -> Option<String> {
+    let mut servers = cluster.servers.iter();
+    servers
+        .find(|server| server.heard_of(verb) > 0)
+        .map(|server| server.name.clone())
+}
+
+/// Kills the node that takes the upload, once it holds `bytes` of it.
+async fn kill_after(world: &World, cluster: &Cluster, path: &str, bytes: usize) -> String {
+    loop {
+        world.sleep(Duration::from_micros(50)).await;
+        let holds = cluster.servers.iter().find(|server| {
+            let tree = server.tree.borrow();
+            tree.files()
+                .iter()
+                .any(|(name, held)| name.contains(path) && held.len() >= bytes)
+        });
+        if let Some(server) = holds {
+            let name = hears(cluster, "STOR")
+                .or_else(|| hears(cluster, "APPE"))
+                .unwrap_or_else(|| server.name.clone());
+            world.kill(&name);
+            return name;
+        }
+    }
+}
+
+struct Story {
+    settings: Settings,
+    options: &'static str,
+    separate: bool,
+}
+
+impl Story {
+    fn shared(options: &'static str) -> Self {
+        Self {
+            settings: Settings {
+                rate: 10_000_000,
+                ..Settings::of(Style::Proftpd)
+            },
+            options,
+            separate: false,
+        }
+    }
+
+    fn separate(options: &'static str) -> Self {
+        Self {
+            separate: true,
+            ..Self::shared(options)
+        }
+    }
+
+    /// Runs it over three servers.
+    fn run<T>(&self, talk: impl AsyncFn(&World, &Cluster, &mut Client) -> T) -> T {
+        let world = World::seeded(1);
+        world.buffers(4096, 1024);
+        let settings = [
+            self.settings.clone(),
+            self.settings.clone(),
+            self.settings.clone(),
+        ];
+        let cluster = if self.separate {
+            Cluster::separate(&settings, &tree())
+        } else {
+            Cluster::shared(&settings, tree())
+        };
+        cluster.start(&world, self.options);
+        let told = world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            let told = talk(&world, &cluster, &mut client).await;
+            client.quit().await;
+            told
+        });
+        let left = world.finish();
+        assert_eq!(
+            (left.left_behind, left.cancelled, left.panics),
+            (0, 0, 0),
+            "{left:?}"
+        );
+        told
+    }
+}
+
+fn file(cluster: &Cluster, server: usize, path: &str) -> Option<Vec<u8>> {
+    let tree = cluster.servers[server].tree.borrow();
+    let files = tree.files();
+    let found = files.into_iter().find(|(name, _)| name == path);
+    found.map(|(_, bytes)| bytes)
+}
+
+/// An upload whose node is killed when it holds so many bytes: the code, and the file.
+fn killed(story: &Story, command: &str, bytes: &[u8], at: usize) -> (u16, Option<Vec<u8>>) {
+    story.run(async |world, cluster, client| {
+        let (code, _) = futures_util::future::join(
+            client.store(command, bytes),
+            kill_after(world, cluster, "up", at),
+        )
+        .await;
+        (code, file(cluster, 0, "/pub/up"))
+    })
+}
+
+#[test]
+fn with_shared_storage_it_is_resumed_out_of_the_ring() {
+    let sent = content(7, SIZE);
+    for at in [0, 1, 9_000, 30_000, SIZE - 1, SIZE] {
+        let (code, stored) = killed(&Story::shared(RING), "STOR /pub/up", &sent, at);
+        assert!(
+            code == 226 && stored.as_ref() == Some(&sent),
+            "{at}: {code}"
+        );
+    }
+}
+
+#[test]
+fn servers_that_let_nobody_restart_an_upload_append() {
+    let sent = content(7, SIZE);
+    let mut story = Story::shared(RING);
+    story.settings.restart_stores = false;
+    let (code, stored) = killed(&story, "STOR /pub/up", &sent, 40_000);
+    assert!(code == 226 && stored.as_ref() == Some(&sent), "{code}");
+}
+
+#[test]
+fn an_upload_that_its_server_discards_is_not_made_up() {
+    let sent = content(7, SIZE);
+    let mut story = Story::shared(RING);
+    story.settings.discards = true;
+    let (code, stored) = killed(&story, "STOR /pub/up", &sent, 40_000);
+    assert!(
+        code == 226 && stored.as_ref() == Some(&sent) || matches!(code, 426 | 451),
+        "{code}"
+    );
+}
+
+#[test]
+fn an_append_is_gone_on_with() {
+    let sent = content(7, SIZE);
+    let right = [content(3, 700), sent.clone()].concat();
+    for at in [700, 2000, 40_000, SIZE + 699] {
+        let story = Story::shared(RING);
+        let (code, stored) = story.run(async |world, cluster, client| {
+            let (code, _) = futures_util::future::join(
+                client.store("APPE /pub/old", &sent),
+                kill_after(world, cluster, "old", at.max(701)),
+            )
+            .await;
+            (code, file(cluster, 0, "/pub/old"))
+        });
+        assert!(
+            code == 226 && stored.as_ref() == Some(&right),
+            "{at}: {code}"
+        );
+    }
+}
+
+#[test]
+fn text_is_sent_anew_when_all_of_it_is_kept() {
+    let text = lines(5, 9_000);
+    let sent = String::from_utf8(text.clone())
+        .unwrap()
+        .replace('\n', "\r\n");
+    let story = Story::shared(RING);
+    let (code, stored) = story.run(async |world, cluster, client| {
+        client.ask("TYPE A").await;
+        let (code, _) = futures_util::future::join(
+            client.store("STOR /pub/up", sent.as_bytes()),
+            kill_after(world, cluster, "up", 4_000),
+        )
+        .await;
+        (code, file(cluster, 0, "/pub/up"))
+    });
+    assert!(code == 226 && stored.as_ref() == Some(&text), "{code}");
+}
+
+#[test]
+fn what_is_not_kept_is_told_and_never_spliced() {
+    let sent = content(7, SIZE);
+    // Less than what is on its way is as good as nothing.
+    for options in [r#"{"ring": 0}"#, r#"{"ring": 1}"#] {
+        let (code, stored) = killed(&Story::shared(options), "STOR /pub/up", &sent, 20_000);
+        let stored = stored.unwrap();
+        assert!(matches!(code, 426 | 451), "{code}");
+        assert!(sent.starts_with(&stored), "spliced");
+    }
+}
+
+const PRIMARY: &str = r#"{"storage": "separate", "primary": ["b", "a"], "tell": true}"#;
+
+#[test]
+fn with_separate_storage_the_first_primary_takes_it_and_then_the_next() {
+    let sent = content(7, SIZE);
+    let story = Story::separate(PRIMARY);
+    story.run(async |world, cluster, client| {
+        assert_eq!(client.store("STOR /pub/one", &sent).await, 226);
+        assert_eq!(file(cluster, 1, "/pub/one").as_ref(), Some(&sent));
+        assert_eq!(file(cluster, 0, "/pub/one"), None);
+        let (code, killed) =
+            futures_util::future::join(client.store("STOR /pub/two", &sent), async {
+                loop {
+                    world.sleep(Duration::from_micros(50)).await;
+                    let held = cluster.servers[1].tree.borrow().files();
+                    let half = |(name, held): &(String, Vec<u8>)| {
+                        name.contains(".upload-") && held.len() > 30_000
+                    };
+                    if held.iter().any(half) {
+                        world.kill("b");
+                        return "b";
+                    }
+                }
+            })
+            .await;
+        assert_eq!((code, killed), (226, "b"));
+        assert_eq!(file(cluster, 0, "/pub/two").as_ref(), Some(&sent));
+        assert_eq!(file(cluster, 1, "/pub/two"), None);
+        let names = cluster.servers[0].tree.borrow().files();
+        assert!(names.iter().all(|(name, _)| !name.contains(".upload-")));
+        // The third is none of the primaries.
+        assert_eq!(cluster.servers[2].heard_of("STOR"), 0);
+    });
+}
+
+#[test]
+fn a_path_just_written_is_read_where_it_was_written() {
+    let sent = content(7, 3_000);
+    let story = Story::separate(PRIMARY);
+    story.run(async |world, _, client| {
+        assert_eq!(client.store("STOR /pub/one", &sent).await, 226);
+        for _ in 0..6 {
+            let mut other = Client::logged_in(world).await;
+            assert_eq!(other.fetch("RETR /pub/one").await, (sent.clone(), 226));
+            assert_eq!(other.ask("SIZE /pub/one").await.code, 213);
+            other.quit().await;
+        }
+    });
+}
+
+#[test]
+fn a_primary_that_is_dead_before_the_upload_is_passed_over() {
+    let sent = content(7, 3_000);
+    let story = Story::separate(PRIMARY);
+    story.run(async |world, cluster, client| {
+        world.kill("b");
+        for path in ["/pub/one", "/pub/two"] {
+            assert_eq!(client.store(&format!("STOR {path}"), &sent).await, 226);
+            assert_eq!(file(cluster, 0, path).as_ref(), Some(&sent));
+        }
+    });
+}
+
+#[test]
+fn beyond_the_bound_the_reply_says_that_it_was_not_protected() {
+    let sent = content(7, SIZE);
+    let options =
+        r#"{"storage": "separate", "spool_memory": 8192, "spool_disk": 8192, "tell": true}"#;
+    let story = Story::separate(options);
+    story.run(async |_, _, client| {
+        assert_eq!(client.store("STOR /pub/small", &sent[..9_000]).await, 226);
+        assert_eq!(client.store("STOR /pub/large", &sent).await, 226);
+    });
+    let code = story.run(async |world, cluster, client| {
+        futures_util::future::join(client.store("STOR /pub/up", &sent), async {
+            kill_after(world, cluster, ".upload-", 30_000).await;
+        })
+        .await
+        .0
+    });
+    assert!(matches!(code, 426 | 451), "{code}");
+}
+
+#[test]
+fn a_unique_name_is_chosen_once() {
+    let sent = content(7, SIZE);
+    let code = Story::shared(RING).run(async |world, cluster, client| {
+        let code = futures_util::future::join(client.store("STOU", &sent), async {
+            loop {
+                world.sleep(Duration::from_micros(50)).await;
+                let held = file(cluster, 0, "/unique.1").unwrap_or_default();
+                if held.len() > 20_000 {
+                    world.kill(&hears(cluster, "STOU").unwrap());
+                    return;
+                }
+            }
+        })
+        .await
+        .0;
+        let heard: usize = cluster.servers.iter().map(|s| s.heard_of("STOU")).sum();
+        assert_eq!(heard, 1);
+        code
+    });
+    assert!(matches!(code, 426 | 451), "{code}");
+}
+
+/// All faults at a stride of bytes: transcript and effects are those of the run without one.
+fn sweep(stride: u64, separate: bool, options: &str, talk: impl AsyncFn(&Cluster, &mut Client)) {
+    // With separate storage a node that died when it had stored the file keeps it, and another has it too.
+    let faults: &[Cut] = if separate {
+        &[Cut::Reset, Cut::End]
+    } else {
+        &[Cut::Reset, Cut::End, Cut::Silence, Cut::Stall, Cut::Kill]
+    };
+    let swept = some_cuts(1, faults, stride, |world| {
+        let settings = [Style::Proftpd, Style::Proftpd, Style::Proftpd].map(Settings::of);
+        let cluster = if separate {
+            Cluster::separate(&settings, &tree())
+        } else {
+            Cluster::shared(&settings, tree())
+        };
+        cluster.start(world, options);
+        world.run(async {
+            let mut client = Client::logged_in(world).await;
+            talk(&cluster, &mut client).await;
+            client.quit().await
+        })
+    });
+    assert!(swept.switches > swept.runs as u64 / 2, "{swept:?}");
+}
+
+#[test]
+fn effects_happen_once_wherever_the_cut_is() {
+    sweep(29, false, "{}", async |_, client| {
+        client.ask("DELE /pub/gone").await;
+        client.ask("DELE /pub/none").await;
+        client.ask("RNFR /pub/old").await;
+        client.ask("RNTO /pub/new").await;
+        client.ask("RMD /pub/none").await;
+    });
+    sweep(29, false, "{}", async |_, client| {
+        client.ask("XMKD /pub/dir").await;
+        client.ask("MFMT 20200101000000 /pub/old").await;
+        client.ask("RMD /pub/dir").await;
+        client.ask("RNTO /pub/new").await;
+    });
+}
+
+#[test]
+fn uploads_happen_once_wherever_the_cut_is() {
+    let sent = content(9, 1500);
+    for command in ["STOR /pub/up", "STOR /pub/old", "APPE /pub/old"] {
+        sweep(41, false, "{}", async |cluster, client| {
+            let path = &command[5..];
+            let right = match command {
+                "APPE /pub/old" => [content(3, 700), sent.clone()].concat(),
+                _ => sent.clone(),
+            };
+            cluster.expect(path, &right);
+            client.store(command, &sent).await;
+            assert_eq!(file(cluster, 0, path), Some(right));
+        });
+    }
+}
+
+#[test]
+fn separate_uploads_happen_once_wherever_the_cut_is() {
+    let sent = content(9, 1500);
+    sweep(
+        41,
+        true,
+        r#"{"storage": "separate"}"#,
+        async |cluster, client| {
+            cluster.expect("/pub/up", &sent);
+            client.store("STOR /pub/up", &sent).await;
+        },
+    );
+}
