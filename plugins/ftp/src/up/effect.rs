@@ -75,6 +75,7 @@ pub(crate) struct Effect {
     line: Vec<u8>,
     /// What it changes.
     path: Vec<u8>,
+    cwd: Option<Vec<u8>>,
     before: There,
     /// The node that was sent it, with unknown outcome.
     sent: Option<NodeId>,
@@ -97,6 +98,7 @@ impl Effect {
             deed,
             line,
             path: path.to_vec(),
+            cwd: None,
             before: There::Untold,
             sent: None,
             unknown: false,
@@ -120,6 +122,8 @@ impl Effect {
                 Ok(Ok(look::for_anything(link, &self.path).await?))
             }
             // The question is the first half of the command itself.
+            // A node that has heard it is not told again: ProFTPD takes nothing but RNTO then.
+            Deed::Rename { from } if link.renames.as_ref() == Some(from) => Ok(Ok(There::Yes)),
             Deed::Rename { from } => {
                 let line = [b"RNFR ", from.as_slice()].concat();
                 if link.rnfr.as_ref() == Some(&line) {
@@ -148,7 +152,14 @@ impl Effect {
         match &self.deed {
             Deed::Delete => Reply::new(250, "Deleted."),
             Deed::MakeDirectory => {
-                // RFC 959 appendix II: quotes within are doubled.
+                // RFC 959 appendix II: the absolute path, with quotes within doubled.
+                let path = match &self.cwd {
+                    Some(cwd) if !path.starts_with('/') => {
+                        let cwd = String::from_utf8_lossy(cwd);
+                        format!("{}/{path}", cwd.trim_end_matches('/'))
+                    }
+                    Some(_) | None => path.into_owned(),
+                };
                 let path = path.replace('"', "\"\"");
                 Reply::new(257, format!("\"{path}\" created"))
             }
@@ -173,6 +184,7 @@ impl Request<Account> for Effect {
         _director: &Director,
     ) -> Result<Reply, Failure> {
         account.wanted.accepts(link.control.node_name())?;
+        self.cwd.clone_from(&account.state.cwd);
         link.control.node_name().clone_into(&mut self.node);
         let node = link.control.node();
         let apart = account.shared.options.storage == Storage::Separate;
@@ -283,7 +295,8 @@ mod tests {
 
     #[test]
     fn names_in_made_up_replies_are_quoted() {
-        let made = Effect::new(Deed::MakeDirectory, "MKD", b"a \"b\"").done();
-        assert_eq!(made.text(), "\"a \"\"b\"\"\" created");
+        let mut made = Effect::new(Deed::MakeDirectory, "MKD", b"a \"b\"");
+        made.cwd = Some(b"/c".to_vec());
+        assert_eq!(made.done().text(), "\"/c/a \"\"b\"\"\" created");
     }
 }

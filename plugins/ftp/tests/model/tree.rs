@@ -142,6 +142,17 @@ impl Tree {
             .map(|(path, entry)| (path.as_slice(), entry))
     }
 
+    /// Every file with its bytes.
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let files = self.0.iter().filter_map(|(path, entry)| match entry {
+            Entry::File { bytes, .. } => {
+                Some((String::from_utf8_lossy(path).into_owned(), bytes.clone()))
+            }
+            Entry::Directory => None,
+        });
+        files.collect()
+    }
+
     pub fn make_directory(&mut self, path: &[u8]) -> Result<(), No> {
         self.free(path)?;
         self.0.insert(path.to_vec(), Entry::Directory);
