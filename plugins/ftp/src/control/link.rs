@@ -33,8 +33,6 @@ pub(crate) struct Link {
     pub(crate) fresh: bool,
     /// The node has greeted: a 421 is not for the many any more.
     pub(crate) greeted: bool,
-    /// What the node waits to rename: the RNFR that it has answered with 350.
-    pub(crate) renames: Option<Vec<u8>>,
     replies: Replies,
     shared: Arc<Shared>,
 }
@@ -59,7 +57,6 @@ impl Link {
             rnfr: None,
             fresh: false,
             greeted: false,
-            renames: None,
             replies: Replies::default(),
             shared,
         }
@@ -147,10 +144,7 @@ impl Link {
     /// As [`Self::send`] and [`Self::next_reply`]; a 421 is one, too.
     pub(crate) async fn command(&mut self, command: &[u8]) -> Result<Reply, Failure> {
         self.send(command).await?;
-        let reply = self.last_reply().await?;
-        let from = command.strip_prefix(b"RNFR ");
-        self.renames = from.filter(|_| reply.code == 350).map(<[u8]>::to_vec);
-        Ok(reply)
+        self.last_reply().await
     }
 
     /// Waits for the last reply to a command that was sent; preliminary ones are passed over.

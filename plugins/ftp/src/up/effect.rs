@@ -122,8 +122,6 @@ impl Effect {
                 Ok(Ok(look::for_anything(link, &self.path).await?))
             }
             // The question is the first half of the command itself.
-            // A node that has heard it is not told again: ProFTPD takes nothing but RNTO then.
-            Deed::Rename { from } if link.renames.as_ref() == Some(from) => Ok(Ok(There::Yes)),
             Deed::Rename { from } => {
                 let line = [b"RNFR ", from.as_slice()].concat();
                 if link.rnfr.as_ref() == Some(&line) {

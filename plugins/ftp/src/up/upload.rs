@@ -145,6 +145,7 @@ impl Upload {
     /// Begins the transfer at the node: its mark, or its refusal.
     async fn begin(&mut self, link: &mut Link, plan: Plan) -> Result<Begun, Failure> {
         let (verb, rest) = match (&self.way, plan) {
+            (_, Plan::Resume { .. }) if restarts_apart(link) => ("APPE", 0),
             (_, Plan::Resume { size, .. }) => ("STOR", size),
             (Way::Shared(How::Append, _) | Way::Once(How::Append), _) => ("APPE", 0),
             (Way::Shared(How::Store { from }, _) | Way::Once(How::Store { from }), _) => {
@@ -383,6 +384,14 @@ impl Upload {
             made = self.data.connected(director).fuse() => made,
         }
     }
+}
+
+/// Whether the node gives a file that is restarted another name until its end, so that it is nowhere when
+/// the node is lost: Pure-FTPd, which can be told by these features. It appends in place.
+fn restarts_apart(link: &Link) -> bool {
+    ["ESTA", "ESTP"]
+        .iter()
+        .all(|name| link.features.offers(name))
 }
 
 /// A node's first word about an upload.

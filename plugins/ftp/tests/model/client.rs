@@ -122,11 +122,6 @@ impl Client {
         match self.read_reply().await {
             Ok(reply) => {
                 self.note(match reply.code {
-                    // The director's own words, too, where a server did not live to say its own.
-                    257 => {
-                        let text = reply.text.rsplit_once('"');
-                        text.map_or("257", |(text, _)| text).to_owned()
-                    }
                     // Ports; and the last words on a transfer, which are the director's own when its
                     // server did not live to say them.
                     200 | 227 | 229 | 226 | 250 => reply.code.to_string(),
