@@ -158,10 +158,11 @@ impl Client {
                 if let Some(authority) = &place.authority {
                     command.arg("--ca-certificate").arg(authority);
                     command.arg(url.replacen("ftp://", "ftps://", 1));
-                    if !place.implicit {
-                        // `ftps` in a URL is TLS first, for wget, unless it is told otherwise.
-                        command.args(["--ftps-fallback-to-ftp"]);
-                    }
+                    // `ftps` in a URL is TLS first, for wget, unless it is told otherwise.
+                    command.arg(match place.implicit {
+                        true => "--ftps-implicit",
+                        false => "--ftps-fallback-to-ftp",
+                    });
                 } else {
                     command.arg(url);
                 }

@@ -165,6 +165,22 @@ impl Cluster {
         Ok(None)
     }
 
+    /// The server, if there is one, that has a file open for writing, and that file's path.
+    ///
+    /// # Errors
+    /// When the processes cannot be looked at.
+    pub fn writer(&self) -> io::Result<Option<(usize, String)>> {
+        for (number, server) in self.servers.iter().enumerate() {
+            if !server.runs() {
+                continue;
+            }
+            if let Some(file) = server.written()? {
+                return Ok(Some((number, file)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Does to the server what the fault is. The server has the file open whose path ends with `name`.
     ///
     /// # Errors

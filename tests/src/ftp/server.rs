@@ -166,6 +166,18 @@ impl Server {
         Ok(with)
     }
 
+    /// A file in the account's home that one of its sessions has open for writing.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn written(&self) -> io::Result<Option<String>> {
+        let processes = self.processes()?;
+        let mut written = processes
+            .iter()
+            .filter_map(|pid| written_by(*pid, &self.setup.home));
+        Ok(written.next())
+    }
+
     /// The server's own process and those of its sessions.
     ///
     /// # Errors
@@ -274,4 +286,24 @@ fn has_open(pid: u32, name: &str) -> bool {
     open.flatten()
         .filter_map(|entry| std::fs::read_link(entry.path()).ok())
         .any(|path| path.to_string_lossy().ends_with(name))
+}
+
+/// A file below `home` that the process has open for writing.
+fn written_by(pid: u32, home: &Path) -> Option<String> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    for entry in open.flatten() {
+        let Ok(path) = std::fs::read_link(entry.path()) else {
+            continue;
+        };
+        let number = entry.file_name().to_string_lossy().into_owned();
+        let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"));
+        let flags = info.unwrap_or_default();
+        // flags: octal, of open(2); the last digit is 0 for reading alone.
+        let flags = flags.lines().find(|line| line.starts_with("flags:"));
+        let writes = flags.is_some_and(|line| line.ends_with(['1', '2']));
+        if writes && path.starts_with(home) && path.is_file() {
+            return Some(path.display().to_string());
+        }
+    }
+    None
 }

@@ -214,10 +214,11 @@ impl Talk {
         Ok(listener)
     }
 
-    /// One listing or download over a passive connection: the final reply, and what came.
+    /// One listing or download over a passive connection: its replies, and what came. The data connection of
+    /// one that fails in the end may be reset.
     ///
     /// # Errors
-    /// When it is refused, or the connection breaks.
+    /// When a reply does not come, or the data connection of a good one is not closed but reset.
     pub async fn receive(&mut self, line: &str) -> io::Result<(Vec<Reply>, Vec<u8>)> {
         let mut data = self.passive().await?;
         let first = self.ask(line).await?;
@@ -225,8 +226,13 @@ impl Talk {
             return Ok((vec![first], Vec::new()));
         }
         let mut bytes = Vec::new();
-        timeout(REPLY, data.read_to_end(&mut bytes)).await??;
-        Ok((vec![first, self.reply().await?], bytes))
+        let end = timeout(REPLY, data.read_to_end(&mut bytes)).await?;
+        drop(data); // ProFTPD says its last word only then
+        let last = self.reply().await?;
+        match end {
+            Err(reset) if last.code < 400 => Err(reset),
+            Ok(_) | Err(_) => Ok((vec![first, last], bytes)),
+        }
     }
 
     /// One upload over a passive connection: the replies.

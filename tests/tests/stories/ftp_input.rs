@@ -1,0 +1,190 @@
+//! Bad input: each client that breaks the protocol gets the code that the RFCs have for it, or is sent away;
+//! nobody else is disturbed, and no node is blamed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use director_tests::director::Director;
+use director_tests::ftp::cluster::{Cluster, Plan};
+use director_tests::ftp::config::Kind;
+use director_tests::ftp::content;
+use director_tests::ftp::talk::{Talk, port_line};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::bounded::story;
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn cluster() -> Cluster {
+    let fill = |home: &std::path::Path| content::file(&home.join("file"), b"0123456789");
+    Cluster::start(&Plan::of(&[Kind::Vsftpd, Kind::Proftpd]), fill)
+        .await
+        .unwrap()
+}
+
+/// Others are served, and both nodes are well.
+async fn undisturbed(director: &Director, other: &mut Talk) {
+    other.say("TYPE I", 200).await.unwrap();
+    other.say("SIZE file", 213).await.unwrap();
+    let nodes = director.status().await.unwrap().nodes();
+    assert!(nodes.iter().all(|node| node.standing == "up"), "{nodes:?}");
+}
+
+#[test]
+fn lines_that_are_no_commands_are_answered_and_the_session_goes_on() {
+    story(90, || async {
+        let cluster = cluster().await;
+        let address = &cluster.director.address;
+        let mut other = Talk::logged_in(address).await.unwrap();
+        let mut talk = Talk::logged_in(address).await.unwrap();
+        for (line, codes) in [
+            (&b"\r\n"[..], &[500][..]),
+            (b"   \r\n", &[500]),
+            (b"PWD\r\r\n", &[257, 500, 501]),
+            (b"CWD a\0b\r\n", &[501, 550, 553]),
+            (b"\xff\xf1NOOP\r\n", &[200]),
+            (b"NO\xff\xf1OP\r\n", &[200]),
+            (b"CWD ../../../../etc\r\n", &[550]),
+            (b"SIZE \xfe\xf0\x80\r\n", &[550, 501]),
+            (b"RETR a\nb\r\n", &[550, 501, 500, 425, 503]),
+        ] {
+            talk.write(line).await.unwrap();
+            let reply = talk.reply().await.unwrap();
+            assert!(
+                codes.contains(&reply.code),
+                "{:?}: {reply:?}",
+                String::from_utf8_lossy(line)
+            );
+            // What is left of a line that was taken for two is answered, too.
+            talk.write(b"MODE S\r\n").await.unwrap();
+            while talk.reply().await.unwrap().code != 200 {}
+        }
+        undisturbed(&cluster.director, &mut other).await;
+    });
+}
+
+#[test]
+fn a_command_line_of_a_megabyte_is_refused() {
+    story(90, || async {
+        let cluster = cluster().await;
+        let mut other = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let mut line = vec![b'x'; 1 << 20];
+        line.extend_from_slice(b"\r\n");
+        // It may be sent away in the middle.
+        let _cut_short = talk.write(&line).await;
+        if let Ok(reply) = talk.reply().await {
+            assert!(matches!(reply.code, 500 | 501 | 421), "{reply:?}");
+        }
+        undisturbed(&cluster.director, &mut other).await;
+    });
+}
+
+#[test]
+fn ports_of_third_hosts_and_low_ports_are_refused() {
+    story(90, || async {
+        let cluster = cluster().await;
+        let mut other = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let third = TcpListener::bind("127.0.0.9:0").await.unwrap();
+        let port = third.local_addr().unwrap();
+        for line in [
+            port_line(port).unwrap(),
+            port_line(SocketAddr::from(([127, 0, 0, 1], 22))).unwrap(),
+            format!("EPRT |1|127.0.0.9|{}|", port.port()),
+            "EPRT |1|127.0.0.1|80|".to_owned(),
+        ] {
+            let reply = talk.ask(&line).await.unwrap();
+            assert!(matches!(reply.code, 500 | 501 | 504), "{line}: {reply:?}");
+        }
+        let none = timeout(Duration::from_millis(200), third.accept()).await;
+        assert!(none.is_err(), "nobody connects to a third host");
+        undisturbed(&cluster.director, &mut other).await;
+    });
+}
+
+#[test]
+fn a_stranger_gets_no_data_and_the_client_does() {
+    story(90, || async {
+        let cluster = cluster().await;
+        let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
+        talk.say("TYPE I", 200).await.unwrap();
+        let reply = talk.say("EPSV", 229).await.unwrap().text();
+        let port: u16 = reply.split('|').nth(3).unwrap().parse().unwrap();
+        let target = SocketAddr::from(([127, 0, 0, 1], port));
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+        let mut stranger = socket.connect(target).await.unwrap();
+        let mut own = TcpStream::connect(target).await.unwrap();
+        talk.say("RETR file", 150).await.unwrap();
+        let mut bytes = Vec::new();
+        timeout(SOON, own.read_to_end(&mut bytes))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(bytes, b"0123456789");
+        talk.expect(226).await.unwrap();
+        let mut none = Vec::new();
+        // Reset, or closed: without a byte.
+        let _ended = timeout(SOON, stranger.read_to_end(&mut none))
+            .await
+            .unwrap();
+        assert!(none.is_empty(), "{none:?}");
+    });
+}
+
+#[test]
+fn a_thousand_passive_listeners_that_nobody_uses_leave_nothing_behind() {
+    story(120, || async {
+        let cluster = cluster().await;
+        let mut other = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let before = cluster.director.steady(SOON).await.unwrap();
+        let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
+        for _ in 0..1000 {
+            talk.say("PASV", 227).await.unwrap();
+        }
+        let now = cluster.director.rest().await.unwrap();
+        assert!(
+            now.descriptors < before.descriptors + 10,
+            "{before:?} {now:?}"
+        );
+        talk.say("QUIT", 221).await.unwrap();
+        drop(talk);
+        let after = cluster.director.settled(&before, SOON).await.unwrap();
+        assert_eq!(after, before);
+        undisturbed(&cluster.director, &mut other).await;
+    });
+}
+
+#[test]
+fn an_abort_with_urgent_data_ends_the_transfer_and_not_the_session() {
+    story(90, || async {
+        let fill = |home: &std::path::Path| {
+            content::file(&home.join("big"), &content::bytes(1, 8_000_000))
+        };
+        let plan = Plan::of(&[Kind::Vsftpd, Kind::Proftpd]).rate(1_000_000);
+        let cluster = Cluster::start(&plan, fill).await.unwrap();
+        let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
+        talk.say("TYPE I", 200).await.unwrap();
+        let mut data = talk.passive().await.unwrap();
+        talk.say("RETR big", 150).await.unwrap();
+        data.read_exact(&mut [0; 50_000]).await.unwrap();
+        talk.write(b"\xff\xf4\xff\xf2ABOR\r\n").await.unwrap();
+        talk.expect(426).await.unwrap();
+        talk.expect(226).await.unwrap();
+        drop(data);
+        talk.say("SIZE big", 213).await.unwrap();
+        let mut data = talk.passive().await.unwrap();
+        talk.say("REST 7999990", 350).await.unwrap();
+        talk.say("RETR big", 150).await.unwrap();
+        let mut bytes = Vec::new();
+        timeout(SOON, data.read_to_end(&mut bytes))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(bytes.len(), 10);
+        talk.expect(226).await.unwrap();
+    });
+}
