@@ -9,7 +9,7 @@ mod model;
 
 use std::time::Duration;
 
-use director_sdk::testing::{Cut, World, some_cuts};
+use director_sdk::testing::{Cut, Wire, World, some_cuts};
 
 use model::Cluster;
 use model::client::Client;
@@ -286,8 +286,17 @@ fn beyond_the_bound_the_reply_says_that_it_was_not_protected() {
         r#"{"storage": "separate", "spool_memory": 8192, "spool_disk": 8192, "tell": true}"#;
     let story = Story::separate(options);
     story.run(async |_, _, client| {
-        assert_eq!(client.store("STOR /pub/small", &sent[..9_000]).await, 226);
-        assert_eq!(client.store("STOR /pub/large", &sent).await, 226);
+        for (length, protected) in [(9_000, true), (SIZE, false)] {
+            let mut data = begin(client, "STOR /pub/file", &sent[..length]).await;
+            data.close();
+            let reply = client.reply().await;
+            assert_eq!(reply.code, 226);
+            assert_eq!(
+                !reply.text.contains("Not protected"),
+                protected,
+                "{reply:?}"
+            );
+        }
     });
     let code = story.run(async |world, cluster, client| {
         futures_util::future::join(client.store("STOR /pub/up", &sent), async {
@@ -320,6 +329,96 @@ fn a_unique_name_is_chosen_once() {
         code
     });
     assert!(matches!(code, 426 | 451), "{code}");
+}
+
+/// Begins an upload and sends so many bytes of it: its data connection, still open.
+async fn begin(client: &mut Client, command: &str, bytes: &[u8]) -> Wire {
+    let mut listener = {
+        let (port, listener) = client.control.listen();
+        let told = client.ask(&format!("EPRT |1|127.0.0.1|{port}|")).await;
+        assert_eq!(told.code, 200, "{:?}", client.transcript);
+        listener
+    };
+    assert_eq!(client.ask(command).await.code, 150);
+    let mut data = listener.accept().await.unwrap();
+    data.write_all(bytes).await.unwrap();
+    data
+}
+
+#[test]
+fn a_client_that_aborts_leaves_no_whole_file_and_keeps_its_link() {
+    let sent = content(7, 20_000);
+    for separate in [false, true] {
+        let story = if separate {
+            Story::separate(r#"{"storage": "separate"}"#)
+        } else {
+            Story::shared(RING)
+        };
+        story.run(async |world, cluster, client| {
+            cluster.expect("/pub/up", &sent);
+            let data = begin(client, "STOR /pub/up", &sent[..15_000]).await;
+            client.send(b"ABOR\r\n").await;
+            assert_eq!(client.reply().await.code, 426);
+            assert_eq!(client.reply().await.code, 226);
+            drop(data);
+            let before: usize = cluster.servers.iter().map(|s| s.connections.get()).sum();
+            assert_eq!(client.ask("SIZE /pub/old").await.code, 213);
+            let after: usize = cluster.servers.iter().map(|s| s.connections.get()).sum();
+            assert_eq!(before, after, "the link was given up");
+            assert_eq!(world.effects(), [""; 0]);
+            let files = cluster.servers.iter().flat_map(|s| s.tree.borrow().files());
+            let temporary = files.filter(|(name, _)| name.contains(".upload-")).count();
+            assert_eq!(temporary, 0, "a temporary file is left");
+        });
+    }
+}
+
+#[test]
+fn a_client_that_is_reset_in_mid_upload_leaves_no_whole_file() {
+    let sent = content(7, 20_000);
+    for separate in [false, true] {
+        let story = if separate {
+            Story::separate(r#"{"storage": "separate"}"#)
+        } else {
+            Story::shared(RING)
+        };
+        story.run(async |world, cluster, client| {
+            cluster.expect("/pub/up", &sent[..15_000]);
+            let mut data = begin(client, "STOR /pub/up", &sent[..15_000]).await;
+            data.reset();
+            let code = client.reply().await.code;
+            assert!(matches!(code, 426 | 451), "{code}");
+            assert_eq!(client.ask("NOOP").await.code, 200);
+            // What was to be the whole file is not taken for one.
+            assert_eq!(world.effects(), [""; 0]);
+        });
+    }
+}
+
+#[test]
+fn a_slow_upload_outlives_its_server_however_long_it_has_lasted() {
+    let sent = content(7, 20_000);
+    for (storage, at) in [(RING, 0), (r#"{"storage": "separate"}"#, 1)] {
+        let mut story = Story::shared(storage);
+        story.separate = at == 1;
+        story.run(async |world, cluster, client| {
+            let mut data = begin(client, "STOR /pub/up", &sent[..9_000]).await;
+            world.sleep(Duration::from_secs(200)).await;
+            data.write_all(&sent[9_000..10_000]).await.unwrap();
+            world.sleep(Duration::from_secs(200)).await;
+            let killed = hears(cluster, "STOR").unwrap();
+            world.kill(&killed);
+            world.sleep(Duration::from_secs(200)).await;
+            data.write_all(&sent[10_000..]).await.unwrap();
+            data.close();
+            assert_eq!(client.reply().await.code, 226, "{:?}", client.transcript);
+            let whole = cluster.servers.iter().find(|server| {
+                server.name != killed && server.heard_of("STOR") + server.heard_of("APPE") > 0
+            });
+            let tree = whole.unwrap().tree.borrow();
+            assert!(tree.file(b"/pub/up").unwrap().0 == sent);
+        });
+    }
 }
 
 /// All faults at a stride of bytes: transcript and effects are those of the run without one.
