@@ -9,7 +9,7 @@ mod model;
 
 use std::time::Duration;
 
-use director_sdk::testing::{Cut, Wire, World, some_cuts};
+use director_sdk::testing::{Cut, Wire, World, some_cuts, two_cuts};
 
 use model::Cluster;
 use model::client::Client;
@@ -477,6 +477,45 @@ fn uploads_happen_once_wherever_the_cut_is() {
             client.store(command, &sent).await;
             assert_eq!(file(cluster, 0, path), Some(right));
         });
+    }
+}
+
+/// With a ring that holds a part of the file and all that is on its way, wherever the cut is: resumed by REST
+/// and STOR, by APPE, and at servers that append only.
+#[test]
+fn resumed_uploads_happen_once_wherever_the_cut_is() {
+    let sent = content(9, 6000);
+    let faults = [Cut::Reset, Cut::End, Cut::Silence, Cut::Kill];
+    for (command, restart_stores) in [
+        ("STOR /pub/up", true),
+        ("STOR /pub/old", false),
+        ("APPE /pub/old", true),
+    ] {
+        let scenario = |world: &World| {
+            world.buffers(256, 128);
+            let settings = Settings {
+                restart_stores,
+                ..Settings::of(Style::Proftpd)
+            };
+            let settings = [settings.clone(), settings.clone(), settings];
+            let cluster = Cluster::shared(&settings, tree());
+            cluster.start(world, r#"{"ring": 3000}"#);
+            world.run(async {
+                let mut client = Client::logged_in(world).await;
+                let path = &command[5..];
+                let right = match command {
+                    "APPE /pub/old" => [content(3, 700), sent.clone()].concat(),
+                    _ => sent.clone(),
+                };
+                cluster.expect(path, &right);
+                client.store(command, &sent).await;
+                assert!(file(&cluster, 0, path) == Some(right), "{}", world.story());
+                client.quit().await
+            })
+        };
+        let swept = some_cuts(1, &faults, 211, scenario);
+        assert!(swept.switches > swept.runs as u64 / 2, "{swept:?}");
+        two_cuts(1, &faults, 150, scenario);
     }
 }
 
