@@ -38,6 +38,10 @@ struct Options {
     believes_the_end: bool,
     /// A planted fault: data that ended well is believed when nothing more is heard of its length.
     believes_silence: bool,
+    /// Before it asks the node anything, an attempt lets 20 s pass.
+    dozes: bool,
+    /// A planted fault: as if the node owed something meanwhile.
+    dozes_with_the_node_due: bool,
     /// Accepts anybody's connection.
     anyone: bool,
     /// TLS with the nodes, on both connections.
@@ -248,6 +252,11 @@ impl Request<Account> for Fetch {
     ) -> Result<u64, Failure> {
         if self.options.forgets_what_was_sent {
             self.sent = 0;
+        }
+        if self.options.dozes {
+            control.due(self.options.dozes_with_the_node_due);
+            director.sleep(Duration::from_secs(20)).await;
+            control.due(true);
         }
         let mut from = self.open(control, director).await?;
         match director
@@ -790,4 +799,25 @@ fn a_session_has_so_many_further_connections_and_no_more() {
         client.read_to_end().await.unwrap();
     });
     assert_eq!(world.finish(), Leftover::default());
+}
+
+/// A byte may be due on a link's own stream whether or not the plugin waits for it.
+#[test]
+fn an_attempt_that_waits_for_others_says_so_or_is_cut() {
+    for planted in [false, true] {
+        let world = World::seeded(1);
+        ferry(&format!(
+            r#"{{"dozes": true, "dozes_with_the_node_due": {planted}}}"#
+        ))(&world);
+        let told = world.run(async {
+            let mut client = world.connect();
+            let (port, mut listener) = client.listen();
+            let line = format!("get {port}\n");
+            client.write_all(line.as_bytes()).await.unwrap();
+            let _data = listener.accept().await.unwrap();
+            client.read_line().await.unwrap()
+        });
+        let answer = if planted { "Stalled\n" } else { "sent 44\n" };
+        assert_eq!(told, answer, "{}", world.story());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Poll, Waker, ready};
+use std::time::Duration;
 
 use director_abi as abi;
 
@@ -24,6 +25,7 @@ impl State {
             accepted: 0,
             bundle_accepted: 0,
             moved_at: self.now,
+            taken_at: Duration::ZERO,
             cut: false,
             due: true,
             waiting: None,
@@ -145,9 +147,13 @@ impl State {
                     stream.writer = Some(waker.clone());
                 }
                 Poll::Ready(Ok(n)) => {
-                    stream.blocked = None;
+                    let waited = stream.blocked.take().is_some();
                     stream.accepted += n as u64;
                     self.note_life(number, n as u64);
+                    let first = self.first_of(number);
+                    if waited && let Some(first) = self.streams.get_mut(&first) {
+                        first.taken_at = now;
+                    }
                 }
                 Poll::Ready(Err(code)) => {
                     stream.blocked = None;

@@ -11,9 +11,10 @@ use std::time::Duration;
 use director_abi as abi;
 
 use super::World;
-use super::net::{EADDRINUSE, ECONNREFUSED, EINVAL, EIO, ETIMEDOUT};
+use super::net::{EADDRINUSE, ECONNREFUSED, EINVAL, EIO, ETIMEDOUT, End};
+use super::record::Secured;
 use super::recover::CONNECT;
-use super::state::{Owner, State, keys, number};
+use super::state::{Owner, State, Stream, keys, number};
 
 /// Further streams, connects and listeners that one bundle may have.
 const MOST: usize = 64;
@@ -113,6 +114,34 @@ impl State {
                 listener.waiting = None;
             }
         }
+    }
+
+    /// Since when something is owed by a bundle's peer, and not a byte has moved: bytes on its first
+    /// stream, when they are due, and on the others, when they are waited for; the taking of what is
+    /// written; a connection.
+    pub(super) fn owed_since(&self, first: u64) -> Option<Duration> {
+        let begun = self.streams.get(&first)?.moved_at;
+        let streams = self.bundle(first).filter_map(|number| {
+            let stream = self.streams.get(&number)?;
+            let waiting = if number == first {
+                Some(begun)
+            } else {
+                stream.waiting
+            };
+            let waiting = waiting.filter(|_| stream.due && self.has_nothing_for(stream));
+            waiting.into_iter().chain(stream.blocked).min()
+        });
+        let since = streams.chain(self.connections_owed_since(first)).min()?;
+        Some(since.max(begun))
+    }
+
+    /// Whether a stream has nothing to be read, not even an end.
+    fn has_nothing_for(&self, stream: &Stream) -> bool {
+        let connection = &self.connections[stream.connection];
+        let tls = connection.tls[End::Near.index()].as_ref();
+        stream.taken == stream.lent.len()
+            && tls.is_none_or(Secured::has_nothing)
+            && connection.pipes[End::Near.reads().index()].is_silent()
     }
 
     /// Since when connections of a bundle's peer are waited for.

@@ -142,6 +142,11 @@ impl Secured {
         }
     }
 
+    /// Whether no byte is there for the plugin.
+    pub(super) fn has_nothing(&self) -> bool {
+        self.plain.is_empty() && !self.peer_closed
+    }
+
     pub(super) fn told(&self) -> Option<Tls> {
         (self.phase == Phase::On).then_some(Tls {
             resumed: self.resumed,

@@ -284,7 +284,15 @@ impl State {
 
     /// When the silence of a step's node is over its bound.
     fn silent_until(&self, open: &Open) -> Option<Duration> {
-        let since = self.owed_since(open.stream)?;
+        let task = self.chains.get(&open.chain).map_or(0, |chain| chain.task);
+        if self.waits_for_client(task) {
+            return None;
+        }
+        let client = self.tasks.get(&task).and_then(|task| task.client);
+        let heard_out = client.and_then(|first| self.streams.get(&first));
+        let since = self
+            .owed_since(open.stream)?
+            .max(heard_out.map_or(Duration::ZERO, |client| client.taken_at));
         let node = &self.nodes[open.node? as usize];
         let dead = node.silent || !node.up;
         Some(since + if dead { SILENCE + PROBE } else { STALL })
@@ -423,20 +431,6 @@ impl State {
         if self.pooled {
             self.lay_down_link(open.chain);
         }
-    }
-
-    /// Since when something is owed by a bundle's peer, and not a byte has moved: bytes that are due,
-    /// the taking of what is written, a connection.
-    fn owed_since(&self, first: u64) -> Option<Duration> {
-        let streams = self.bundle(first).filter_map(|number| {
-            let stream = self.streams.get(&number)?;
-            let pipe = &self.connections[stream.connection].pipes[Way::In.index()];
-            let waiting = stream.waiting.filter(|_| stream.due && pipe.is_silent());
-            waiting.into_iter().chain(stream.blocked).min()
-        });
-        let since = streams.chain(self.connections_owed_since(first)).min()?;
-        let moved_at = self.streams.get(&first)?.moved_at;
-        Some(since.max(moved_at))
     }
 
     /// A pooled link to `node`, if one is fit: nothing came while it was at rest.

@@ -74,6 +74,8 @@ pub(super) struct Stream {
     /// moved on any of them.
     pub(super) bundle_accepted: u64,
     pub(super) moved_at: Duration,
+    /// Of a client's first: when a write that had waited was taken on any of them.
+    pub(super) taken_at: Duration,
     pub(super) cut: bool,
     pub(super) due: bool,
     /// Since when the plugin waits for bytes.
