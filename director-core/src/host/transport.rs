@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use super::secure::{Handshake, Secure};
@@ -80,11 +80,17 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         match &mut self.secure {
             Some(secure) => secure.poll_read(cx, &self.socket, into),
-            None => {
-                let mut into = ReadBuf::new(into);
-                ready!(Pin::new(&mut self.socket).poll_read(cx, &mut into))?;
-                Poll::Ready(Ok(into.filled().len()))
-            }
+            // Not by `poll_read`, which takes it that a short read has emptied the socket, and then waits
+            // for news: a read stops short before urgent data (`SO_OOBINLINE`), and what stands behind
+            // its mark is no news.
+            None => loop {
+                match self.socket.try_read(into) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(self.socket.poll_read_ready(cx))?;
+                    }
+                    done => return Poll::Ready(done),
+                }
+            },
         }
     }
 
@@ -131,5 +137,49 @@ impl Transport {
         let secure = self.secure.as_mut()?;
         secure.absorb(&self.socket);
         Some(secure.has_something())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_stands_behind_urgent_data_is_read_though_nothing_follows() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let (client, (socket, _)) = (client.unwrap(), accepted.unwrap());
+        let peer = socket2::SockRef::from(&client);
+        socket2::SockRef::from(&socket)
+            .set_out_of_band_inline(true)
+            .unwrap();
+        let mut transport = Transport::from(socket);
+        let mut got = Vec::new();
+        let reading = async {
+            for sent in [false, true] {
+                if sent {
+                    // All of it is there before the next read, and the news of it were heard.
+                    peer.send(b"b").unwrap();
+                    peer.send_out_of_band(b"!").unwrap();
+                    peer.send(b"c").unwrap();
+                    transport.socket().readable().await.unwrap();
+                } else {
+                    peer.send(b"a").unwrap();
+                }
+                let due = if sent { 4 } else { 1 };
+                while got.len() < due {
+                    let mut buffer = [0; 64];
+                    let n = std::future::poll_fn(|cx| transport.poll_read(cx, &mut buffer)).await;
+                    got.extend_from_slice(&buffer[..n.unwrap()]);
+                }
+            }
+        };
+        let read = tokio::time::timeout(Duration::from_secs(5), reading).await;
+        assert_eq!((read.is_ok(), got.as_slice()), (true, &b"ab!c"[..]));
     }
 }
