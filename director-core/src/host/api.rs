@@ -245,8 +245,11 @@ unsafe extern "C" fn stream_poll_write(
     })
 }
 
-unsafe extern "C" fn stream_poll_flush(stream: u64, _waker: *const abi::Waker) -> abi::IoPoll {
-    on_stream("stream_poll_flush", stream, Stream::poll_flush)
+unsafe extern "C" fn stream_poll_flush(stream: u64, waker: *const abi::Waker) -> abi::IoPoll {
+    on_stream("stream_poll_flush", stream, |stream| {
+        // SAFETY: lent for the call.
+        stream.poll_flush(unsafe { Lent::read(waker) })
+    })
 }
 
 unsafe extern "C" fn stream_poll_close(stream: u64, waker: *const abi::Waker) -> abi::IoPoll {

@@ -287,9 +287,21 @@ impl Stream {
         self.bundle.note_accepted(n, clock::now());
     }
 
-    /// Ready when everything written has been taken: nothing is held back here.
-    pub(super) fn poll_flush(&self) -> Io {
-        Poll::Ready(if self.cut.get() { Err(CODE_CUT) } else { Ok(0) })
+    /// Ready when everything written has been taken: nothing is held back but what is left over of
+    /// TLS.
+    pub(super) fn poll_flush(&self, waker: Lent<'_>) -> Io {
+        if self.cut.get() {
+            return Poll::Ready(Err(CODE_CUT));
+        }
+        if !self.has_left_over() {
+            return Poll::Ready(Ok(0));
+        }
+        if let Some(code) = self.failed.get() {
+            return Poll::Ready(Err(code));
+        }
+        self.write_slot.register(waker);
+        self.see_to_left_over();
+        Poll::Pending
     }
 
     /// Says the end of what is written.

@@ -175,13 +175,15 @@ impl Stream {
         }
     }
 
+    /// Whether something of its TLS is left over.
+    pub(super) fn has_left_over(&self) -> bool {
+        let transport = self.transport.try_borrow();
+        transport.is_ok_and(|transport| transport.as_ref().is_some_and(Transport::has_left_over))
+    }
+
     /// Has what is left over tended, if something is and nobody does yet.
     pub(super) fn see_to_left_over(&self) {
-        let left_over = self
-            .transport
-            .try_borrow()
-            .is_ok_and(|transport| transport.as_ref().is_some_and(Transport::has_left_over));
-        if !left_over || self.tended.replace(true) {
+        if !self.has_left_over() || self.tended.replace(true) {
             return;
         }
         let tended = tables::get::<Self>(self.number).is_ok_and(tending::tend);

@@ -403,6 +403,16 @@ impl Stream {
         }))
     }
 
+    pub(super) async fn flush(self) -> Result<usize, i32> {
+        poll_fn(|cx| {
+            to_result(with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe { (host().stream_poll_flush.unwrap())(self.0, waker) }
+            }))
+        })
+        .await
+    }
+
     pub(super) async fn close(self) -> Result<usize, i32> {
         poll_fn(|cx| {
             to_result(with_waker(cx, |waker| {

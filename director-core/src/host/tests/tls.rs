@@ -447,6 +447,47 @@ fn a_relay_goes_through_tls() {
     });
 }
 
+#[test]
+fn a_flush_waits_until_the_kernel_has_taken_all() {
+    play(|| async {
+        let authority = Authority::new();
+        let (tx, rx) = mpsc::channel();
+        let stage = Stage::secured(&[], authority.towards_clients(), move |task| {
+            let tx = tx.clone();
+            async move {
+                task.stream.start_tls(None, false).await.unwrap();
+                assert_eq!(task.stream.flush().await, Ok(0));
+                let piece = vec![b'x'; 30_000];
+                let mut written = 0;
+                while let Poll::Ready(n) =
+                    poll_fn(|cx| Poll::Ready(task.stream.poll_write(cx, &[&piece]))).await
+                {
+                    written += n.unwrap();
+                }
+                let mut flush = std::pin::pin!(task.stream.flush());
+                let pending = poll_fn(|cx| Poll::Ready(flush.as_mut().poll(cx).is_pending()));
+                assert!(pending.await, "nobody has read yet");
+                tx.send(written).unwrap();
+                assert_eq!(flush.await, Ok(0));
+                assert_eq!(task.stream.line().await.unwrap(), "I have it\n");
+                Ok(())
+            }
+        })
+        .await;
+        let (socket, session) = stage.client().await;
+        let config = authority.client(&TLS13);
+        let _peer = beside(move || {
+            let mut peer = client(&config, blocking(socket)).unwrap();
+            let mut bytes = vec![0; rx.recv().unwrap()];
+            peer.read_exact(&mut bytes).unwrap();
+            say(&mut peer, "I have it\n");
+            peer
+        })
+        .await;
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
 fn beside_now(what: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_blocking(what)
 }

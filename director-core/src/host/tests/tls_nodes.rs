@@ -211,6 +211,28 @@ fn where_tls_comes_first_a_link_has_it_and_a_node_without_it_is_unreachable() {
     });
 }
 
+#[test]
+fn a_death_cuts_a_handshake_that_nobody_answers() {
+    play(|| async {
+        let authority = Authority::new();
+        let (listeners, addresses) = nodes(1).await;
+        let tls = authority.towards_nodes(false);
+        let stage = Stage::secured(&addresses, tls, |task| async move {
+            let (_ticket, link) = link(task).await;
+            assert_eq!(link.start_tls(None, false).await, Err(abi::CODE_CUT));
+            assert_eq!(link.read(1).await, Err(abi::CODE_CUT));
+            Ok(())
+        })
+        .await;
+        let (_client, session) = stage.client().await;
+        let mut silent = accept(&listeners[0]).await;
+        // The hello has come, so the handshake is under way.
+        tokio::io::AsyncReadExt::read_u8(&mut silent).await.unwrap();
+        stage.declare_down(0);
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
 /// OpenSSL as a node, which ends with this.
 struct OpenSsl(std::process::Child, u16);
 
