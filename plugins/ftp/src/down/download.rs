@@ -240,6 +240,11 @@ impl Download {
             let detail = format!("its data ended at {place}, and no reply came within {bound:?}");
             Failure::new(Kind::Lost, detail)
         })??;
+        if matches!(reply.code, 500..=504) {
+            // No answer to a command that was under way: vsftpd says `500 OOPS` when its child has died.
+            let detail = format!("in mid-transfer the node said {reply}");
+            return Err(Failure::new(Kind::Lost, detail).with_code(reply.code.into()));
+        }
         if !reply.is_complete() {
             return Err(self.refuse(reply));
         }
@@ -325,9 +330,7 @@ impl Request<Account> for Download {
         let mut plan = self.plan(link).await?;
         let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
         let abort = self.abort.clone();
-        // The client's connection is there before the node begins, which would wait for it otherwise. The
-        // node owes nothing meanwhile.
-        link.control.due(false);
+        // The client's connection is there before the node begins, which would wait for it otherwise.
         futures_util::select_biased! {
             () = abort.asked().fuse() => {
                 self.aborted = true;
@@ -335,7 +338,6 @@ impl Request<Account> for Download {
             }
             made = self.data.connected(director).fuse() => made?,
         }
-        link.control.due(true);
         let mark = match self.begin(link, plan.from).await {
             Ok(mark) => mark,
             // Some servers have no transfer of nothing.
