@@ -111,7 +111,7 @@ fn a_download_survives_servers_that_stand_still() {
 #[test]
 fn a_download_survives_the_kill_of_its_session_alone() {
     // Pure-FTPd's other half keeps the control connection, and says nothing.
-    let mut plan = Plan::of(&[Kind::Pureftpd, Kind::Proftpd, Kind::Pureftpd]).rate(RATE);
+    let mut plan = Plan::of(&[Kind::Pureftpd, Kind::Proftpd, Kind::Vsftpd]).rate(RATE);
     plan.more = "stall_timeout = \"1s\"\n".to_owned();
     story(200, || async move {
         survives(&plan, Fault::KillSession, 20, Cluster::place).await;

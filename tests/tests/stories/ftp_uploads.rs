@@ -18,8 +18,7 @@ const SIZE: usize = 32 << 20;
 /// Bytes a second that the client sends.
 const RATE: u64 = 6_000_000;
 
-/// Pure-FTPd is not among them: it hides a file while a resumed upload runs, and its death leaves it hidden.
-const SHARED: [Kind; 3] = [Kind::Vsftpd, Kind::Proftpd, Kind::Vsftpd];
+const SHARED: [Kind; 3] = [Kind::Vsftpd, Kind::Proftpd, Kind::Pureftpd];
 
 /// Uploads until `due` faults were done, the next after 1/21 more of the file each.
 async fn survives(plan: &Plan, fault: Fault, due: usize) {

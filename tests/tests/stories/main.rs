@@ -19,6 +19,7 @@ mod ftp_downloads;
 mod ftp_ends;
 mod ftp_input;
 mod ftp_servers;
+mod ftp_switches;
 mod ftp_uploads;
 mod group;
 mod panics;

@@ -330,7 +330,9 @@ impl Request<Account> for Download {
         let mut plan = self.plan(link).await?;
         let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
         let abort = self.abort.clone();
-        // The client's connection is there before the node begins, which would wait for it otherwise.
+        // The client's connection is there before the node begins, which would wait for it otherwise. The
+        // node owes nothing meanwhile.
+        link.control.due(false);
         futures_util::select_biased! {
             () = abort.asked().fuse() => {
                 self.aborted = true;
@@ -338,6 +340,7 @@ impl Request<Account> for Download {
             }
             made = self.data.connected(director).fuse() => made?,
         }
+        link.control.due(true);
         let mark = match self.begin(link, plan.from).await {
             Ok(mark) => mark,
             // Some servers have no transfer of nothing.

@@ -441,8 +441,11 @@ impl Request<Account> for Upload {
         }
         let mode = account.shared.options.node_data;
         let mut node = NodeEnd::agree(link, director, mode).await?;
-        // The client's connection is there before the node begins, which would wait for it otherwise.
+        // The client's connection is there before the node begins, which would wait for it otherwise. The
+        // node owes nothing meanwhile.
+        link.control.due(false);
         self.client_connected(director).await?;
+        link.control.due(true);
         let mut begun = self.begin(link, plan).await?;
         if let (Begun::Refused(reply), Plan::Resume { .. }) = (&begun, plan) {
             // Servers that let nobody restart an upload (ProFTPD without AllowStoreRestart) append.
