@@ -7,6 +7,7 @@ pub(crate) mod placement;
 mod rules;
 mod temporary;
 mod upload;
+mod way;
 
 use director_sdk::{Exception, Failure, Kind};
 
@@ -20,7 +21,8 @@ use kept::{Bound, Kept};
 use placement::{Place, Wanted};
 use rules::How;
 use temporary::Temporary;
-use upload::{Ended, Upload, Way};
+use upload::Upload;
+use way::{Ended, Way};
 
 /// Which upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +126,7 @@ fn told(talk: &Conversation, mut reply: Reply, unprotected: bool) -> Reply {
         && talk.shared.options.tell
         && let Some(last) = reply.lines.last_mut()
     {
-        last.extend_from_slice(b" (Not protected: too large to be sent again.)");
+        last.extend_from_slice(b" (Not protected: could not have been sent again.)");
     }
     reply
 }

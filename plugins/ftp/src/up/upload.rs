@@ -4,7 +4,7 @@
 //! began, what the client sent as far as it is kept ([`Kept`]), and the client's own data connection, which
 //! stays open. Only the node's 2yz ends an upload well. Where the nodes share one storage, a new node is
 //! asked what it sees of the file ([`rules`](crate::up::rules)); where each has its own, all bytes go to a
-//! temporary name there, which becomes the file's at the end ([`Temporary`]).
+//! temporary name there, which becomes the file's at the end ([`Temporary`](crate::up::temporary::Temporary)).
 
 use async_trait::async_trait;
 use director_sdk::{Director, Exception, Failure, Kind, NodeStream, Outcome, Request, Resend};
@@ -20,7 +20,8 @@ use crate::down::abort;
 use crate::up::kept::Kept;
 use crate::up::look;
 use crate::up::rules::{self, How, Plan, Progress, Seen};
-use crate::up::temporary::{Renamed, Temporary};
+use crate::up::temporary::Renamed;
+use crate::up::way::{Ended, Way, restarts_apart};
 
 /// What the client is told when its file is there, and its node was lost before it said so.
 const COMPLETE: &str = "Transfer complete.";
@@ -41,37 +42,6 @@ pub(crate) struct Upload {
     /// The client was told that the transfer begins.
     marked: bool,
     ended: Ended,
-}
-
-/// How an upload gets to its file.
-pub(crate) enum Way {
-    /// Under its own name, on storage that all nodes share; with what was there before.
-    Shared(How, Option<Seen>),
-    /// Under another name at first, on storage of the node's own.
-    Temporary(Temporary),
-    /// Under its own name, or one that the node chooses, and never again.
-    Once(How),
-    /// STOU: under a name that the node chooses.
-    Unique,
-}
-
-/// How an upload ended that failed.
-#[derive(Debug, Default)]
-pub(crate) struct Ended {
-    /// The client was told that the transfer begins.
-    pub(crate) marked: bool,
-    /// It was aborted by the client.
-    pub(crate) aborted: bool,
-    /// What was stored is not known, or could not be gone on with: why.
-    pub(crate) lost: Option<String>,
-    /// What a node last refused it with.
-    pub(crate) refused: Option<Reply>,
-    /// Nothing could have been made up for, when it ended.
-    pub(crate) unprotected: bool,
-    /// The client had sent all.
-    pub(crate) closed: bool,
-    /// The name of the node that was last sent it.
-    pub(crate) node: String,
 }
 
 impl Upload {
@@ -384,14 +354,6 @@ impl Upload {
             made = self.data.connected(director).fuse() => made,
         }
     }
-}
-
-/// Whether the node gives a file that is restarted another name until its end, so that it is nowhere when
-/// the node is lost: Pure-FTPd, which can be told by these features. It appends in place.
-fn restarts_apart(link: &Link) -> bool {
-    ["ESTA", "ESTP"]
-        .iter()
-        .all(|name| link.features.offers(name))
 }
 
 /// A node's first word about an upload.
