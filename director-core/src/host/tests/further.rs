@@ -508,6 +508,37 @@ fn urgent_bytes_are_marked_and_come_in_line() {
 }
 
 #[test]
+fn what_stands_behind_an_urgent_byte_is_read_though_all_of_it_came_before() {
+    play(|| async {
+        let come = Arc::new(tokio::sync::Notify::new());
+        let comes = Arc::clone(&come);
+        let stage = Stage::new(&[], true, move |task| {
+            let comes = Arc::clone(&comes);
+            async move {
+                // Ready for a while: the kernel says so once.
+                assert_eq!(task.stream.line().await.unwrap(), "first\n");
+                task.stream.write(b"go\n").await.unwrap();
+                comes.notified().await;
+                // A read ends before the urgent byte, and another one begins with it.
+                assert_eq!(task.stream.line().await.unwrap(), "ab!c\n");
+                Ok(())
+            }
+        })
+        .await;
+        let (mut client, session) = stage.client().await;
+        write(&mut client, b"first\n").await;
+        assert_eq!(line(&mut client).await, "go\n");
+        write(&mut client, b"ab").await;
+        socket2::SockRef::from(&client)
+            .send_out_of_band(b"!")
+            .unwrap();
+        write(&mut client, b"c\n").await;
+        come.notify_one();
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
+#[test]
 fn a_streams_first_failure_is_told_in_words() {
     play(|| async {
         let stage = Stage::new(&[], true, |task| async move {
