@@ -213,12 +213,15 @@ impl Upload {
         director: &Director,
     ) -> Result<Moved, Failure> {
         let abort = self.abort.clone();
-        let open = async {
-            let client = self.data.stream(director).await?;
-            Ok::<_, Failure>((client, node.stream(link, director).await?))
+        // A client may take its time over its handshake; the node owes nothing meanwhile.
+        link.control.due(false);
+        let client = futures_util::select_biased! {
+            client = self.data.stream(director).fuse() => client?,
+            () = abort.asked().fuse() => return Ok(Moved::ByClient),
         };
-        let (client, mut node) = futures_util::select_biased! {
-            open = open.fuse() => open?,
+        link.control.due(true);
+        let mut node = futures_util::select_biased! {
+            node = node.stream(link, director).fuse() => node?,
             () = abort.asked().fuse() => return Ok(Moved::ByClient),
         };
         // While the client sends, the node owes nothing; it may say that it is full.
