@@ -125,6 +125,8 @@ impl Client {
                     // Ports; and the last words on a transfer, which are the director's own when its
                     // server did not live to say them.
                     200 | 227 | 229 | 226 | 250 => reply.code.to_string(),
+                    // The path in it is what counts: the words may be the director's.
+                    257 => format!("257 {:?}", reply.text.split('"').nth(1)),
                     _ => reply.text.clone(),
                 });
                 reply
