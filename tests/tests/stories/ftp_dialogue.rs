@@ -228,7 +228,7 @@ async fn transcript(address: &str) -> Vec<String> {
                 Err(error) => write!(text, " {error}").unwrap(),
             }
         }
-        println!("{text}");
+
         told_all.push(text);
     }
     told_all

@@ -1,5 +1,5 @@
 //! Downloads by real clients through the director, whose servers are killed, stopped and cut off at
-//! twenty points of the file: the client's file is right, and its exit status 0.
+//! twenty points of the file (eight and five where only its session is): the client's file is right, and its exit status 0.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -114,7 +114,7 @@ fn a_download_survives_the_kill_of_its_session_alone() {
     let mut plan = Plan::of(&[Kind::Pureftpd, Kind::Proftpd, Kind::Vsftpd]).rate(RATE);
     plan.more = "stall_timeout = \"1s\"\n".to_owned();
     story(200, || async move {
-        survives(&plan, Fault::KillSession, 20, Cluster::place).await;
+        survives(&plan, Fault::KillSession, 8, Cluster::place).await;
     });
 }
 
