@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::control::feat;
 use crate::control::feat::Features;
 use crate::control::line::{Command, Heard, Lines, escape};
 use crate::control::reply::{Broken, Replies, Reply};
@@ -89,6 +90,12 @@ pub fn replies(bytes: &[u8]) {
     assert_eq!(whole, replies_of(bytes, piece));
     for reply in whole.0 {
         assert!((100..=599).contains(&reply.code));
+        // What goes into a CWD at another node must not end a line there.
+        if let Some(path) = reply.path() {
+            assert!(!path.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
+        }
+        let offered = feat::offered([Features::of(&reply)].iter(), true);
+        assert!(!offered.iter().any(|line| line.contains(['\r', '\n', '\0'])));
         let mut said = Vec::new();
         reply.encode(&mut said);
         assert_eq!(replies_of(&said, said.len()), (vec![reply], None));
@@ -195,7 +202,7 @@ mod tests {
             2 => any::<u8>().prop_map(|byte| vec![byte]),
             1 => Just(vec![255]),
             1 => proptest::sample::select(&[
-                "211", "211-", "226 ", "PORT", "127,0,0,1,", "|1|", "|2|", "::1", "192.0.2.7", "192,0,2,7",
+                "211", "211-", "257 \"/", "REST STREAM", "MLST ", "226 ", "PORT", "127,0,0,1,", "|1|", "|2|", "::1", "192.0.2.7", "192,0,2,7",
                 "(|||", "|)", "20260105120000", "HASH", "MD5 0-", "XCRC", "deadbeef", "ALL",
                 "d41d8cd98f00b204e9800998ecf8427e", "65535", "99999999999999999999",
             ][..]).prop_map(|word| word.as_bytes().to_vec()),

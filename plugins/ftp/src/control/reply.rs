@@ -88,7 +88,8 @@ impl Reply {
         String::from_utf8_lossy(first).into_owned()
     }
 
-    /// The path of a 257: between quotes, of which those inside are doubled (RFC 959 appendix II).
+    /// The path of a 257: between quotes, of which those inside are doubled (RFC 959 appendix II). None
+    /// with a CR or a NUL in it: it is to be sent to other nodes, and would end a line there.
     pub(crate) fn path(&self) -> Option<Vec<u8>> {
         let mut rest = self.lines.first()?.iter().skip_while(|byte| **byte != b'"');
         rest.next()?;
@@ -100,7 +101,8 @@ impl Reply {
                 path.push(b'"');
                 rest.next();
             } else {
-                return (!path.is_empty()).then_some(path);
+                let ends_a_line = path.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+                return (!path.is_empty() && !ends_a_line).then_some(path);
             }
         }
         None
