@@ -51,6 +51,12 @@ pub(super) fn play<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
             .expect("the test hangs");
         nothing_is_left().await;
     });
+    // Empty: the spools' files have no names.
+    match std::fs::remove_dir(state_dir()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => panic!("{}: {error}", state_dir().display()),
+    }
 }
 
 /// Waits until no live thing is left.
