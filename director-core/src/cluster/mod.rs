@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use director_recovery::{Budget, Exception};
+use director_recovery::{Budget, Exception, Kind};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
@@ -185,8 +185,13 @@ impl Cluster {
         up > 0 && up as f64 >= self.panic_threshold * self.nodes.len() as f64
     }
 
-    /// The node's watch ended, with what it raised.
+    /// The node's watch ended, with what it raised. [`Kind::Unknown`] says nothing of the node (it ends
+    /// whoever stays for long, say): the watch is begun again, and would meet what is wrong.
     pub(crate) fn watch_ended(&self, node: &Node, exception: &Exception) {
+        if exception.kind == Kind::Unknown {
+            tracing::debug!(node = %node.name, %exception, "a watch ended");
+            return;
+        }
         let now = self.now();
         let change = node.change(|health| health.watch_ended(now));
         self.apply(node, change, &exception.to_string());

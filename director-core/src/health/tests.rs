@@ -28,6 +28,8 @@ struct Script {
     watches: Cell<usize>,
     watching: Rc<Cell<usize>>,
     end_watch: Rc<Notify>,
+    /// What an ended watch raises.
+    raises: Rc<Cell<Kind>>,
 }
 
 /// Counts a watch while its future lives.
@@ -63,10 +65,11 @@ impl Prober for Script {
         self.watching.set(self.watching.get() + 1);
         let guard = Watching(Rc::clone(&self.watching));
         let end = Rc::clone(&self.end_watch);
+        let raises = Rc::clone(&self.raises);
         Box::pin(async move {
             end.notified().await;
             drop(guard);
-            Exception::new(Kind::Lost, Some(node.id), "end of file")
+            Exception::new(raises.get(), Some(node.id), "end of file")
         })
     }
 }
@@ -106,6 +109,7 @@ impl Story {
                 watches: Cell::new(0),
                 watching: Rc::new(Cell::new(0)),
                 end_watch: Rc::new(Notify::new()),
+                raises: Rc::new(Cell::new(Kind::Lost)),
             });
             let node = cluster.node(NODE).unwrap();
             let kept = keep(
@@ -218,6 +222,25 @@ fn an_ended_watch_is_probed_and_begun_again_but_not_in_a_hurry() {
         }
         assert!(story.script.probes.get() >= 6);
         assert!(began.elapsed() >= Duration::from_millis(50 + 100 + 200 + 400 + 800));
+    });
+}
+
+#[test]
+fn a_watch_whose_end_says_nothing_of_the_node_is_begun_again_without_suspicion() {
+    Story::run(&[Answer::Up], |story| async move {
+        story.until(Standing::Up).await;
+        story.settle().await;
+        let probes = story.script.probes.get();
+        story.script.raises.set(Kind::Unknown);
+        for _ in 0..3 {
+            story.script.end_watch.notify_one();
+            let begun = story.script.watches.get() + 1;
+            while story.script.watches.get() < begun {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                assert_eq!(story.standing(), Standing::Up);
+            }
+        }
+        assert_eq!(story.script.probes.get(), probes);
     });
 }
 

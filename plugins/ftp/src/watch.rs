@@ -73,8 +73,14 @@ async fn watching(
     }
 }
 
+/// The node ends the connection in order. A 421 is for those who stay without a login (ProFTPD ends them after
+/// five minutes whatever they say): no sign against the node.
 fn ended(said: &Reply) -> Failure {
-    Failure::new(Kind::Lost, format!("the watched node said {said}")).with_code(said.code.into())
+    let kind = match said.code {
+        NOT_AVAILABLE => Kind::Unknown,
+        _ => Kind::Lost,
+    };
+    Failure::new(kind, format!("the watched node said {said}")).with_code(said.code.into())
 }
 
 /// The node's greeting.

@@ -25,7 +25,6 @@ impl Verb for Abor {
     }
 
     async fn run(&self, talk: &mut Conversation, _argument: &[u8]) -> Result<(), Failure> {
-        talk.say(Reply::new(226, "ABOR ok: no transfer is under way."))
-            .await
+        talk.say(Reply::new(226, "ABOR command successful.")).await
     }
 }
