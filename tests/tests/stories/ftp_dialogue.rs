@@ -248,7 +248,7 @@ async fn compare(kind: Kind) {
             .find(|(of, line, _)| *of == kind && one.starts_with(&format!("{line}:")));
         let same = match (own, declared) {
             (Some(code), _) => other.ends_with(&format!(": {code}")),
-            (None, Some((.., code))) => other.contains(code),
+            (None, Some((.., code))) => one == other || other.contains(code),
             (None, None) => one == other,
         };
         if !same {
