@@ -25,7 +25,7 @@ use download::Download;
 pub(crate) async fn file(talk: &mut Conversation, path: &[u8]) -> Result<(), Failure> {
     // A restart is for the next command, whatever becomes of that.
     let offset = talk.chain.state.rest.take().unwrap_or(0);
-    let Some(data) = client_data(talk) else {
+    let Some(data) = client_data(talk, Direction::Down) else {
         return talk.say(no_data()).await;
     };
     let binary = talk.chain.state.kind.is_binary();
@@ -51,7 +51,7 @@ pub(crate) async fn listing(
     argument: &[u8],
 ) -> Result<(), Failure> {
     talk.chain.state.rest = None;
-    let Some(data) = client_data(talk) else {
+    let Some(data) = client_data(talk, Direction::Down) else {
         return talk.say(no_data()).await;
     };
     let command = match argument {
@@ -68,9 +68,19 @@ pub(crate) fn no_data() -> Reply {
     Reply::new(425, "Use PORT or PASV first.")
 }
 
+/// Which way the bytes of a data connection go: only a client that reads there takes the ticket for its
+/// next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// To the client.
+    Down,
+    /// From the client.
+    Up,
+}
+
 /// The client's data connection for the transfer that begins now, with the protection that it has
 /// asked for; `None` when it has not said where to.
-pub(crate) fn client_data(talk: &mut Conversation) -> Option<ClientData> {
+pub(crate) fn client_data(talk: &mut Conversation, direction: Direction) -> Option<ClientData> {
     let private = match talk.chain.state.prot {
         Prot::Private => true,
         Prot::Clear => false,
@@ -84,7 +94,10 @@ pub(crate) fn client_data(talk: &mut Conversation) -> Option<ClientData> {
     } = talk;
     let taken = client.with(|control| {
         let tls = private.then(|| {
-            let tls = ClientTls::default().of(control);
+            let tls = match direction {
+                Direction::Down => ClientTls::default().of(control).renewing(),
+                Direction::Up => ClientTls::default().of(control),
+            };
             if reuse { tls.require_resumed() } else { tls }
         });
         data.take(director, control, (tls, private && reuse))

@@ -47,7 +47,7 @@ pub(crate) async fn store(
 ) -> Result<(), Failure> {
     // A restart is for the next command, whatever becomes of that.
     let from = talk.chain.state.rest.take().unwrap_or(0);
-    let Some(data) = down::client_data(talk) else {
+    let Some(data) = down::client_data(talk, down::Direction::Up) else {
         return talk.say(down::no_data()).await;
     };
     let (way, bound) = way(talk, command, path, from);
