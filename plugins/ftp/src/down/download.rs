@@ -70,6 +70,8 @@ pub(crate) struct End {
     pub(crate) aborted: bool,
     /// No other node was found to have the same file.
     pub(crate) diverged: bool,
+    /// The client has no byte of it.
+    pub(crate) untouched: bool,
     /// What a node last refused it with.
     pub(crate) refused: Option<Reply>,
 }
@@ -140,6 +142,7 @@ impl Download {
             marked: self.marked,
             aborted: self.aborted,
             diverged: self.diverged,
+            untouched: self.delivered.count() == 0,
             refused: self.refused,
         }
     }
@@ -269,12 +272,15 @@ impl Download {
     /// All bytes, from the mark to the node's end of file.
     async fn transfer(
         &mut self,
-        (link, node): (&Link, NodeEnd),
+        (link, node): (&mut Link, NodeEnd),
         again: Option<&mut Swallow>,
         mover: &Mover<'_>,
     ) -> Result<(), Failure> {
         let director = mover.director;
-        let client = self.data.stream(director).await?;
+        link.control.due(false);
+        let client = self.data.stream(director).await;
+        link.control.due(true);
+        let client = client?;
         let mut node = node.stream(link, director).await?;
         if let Some(again) = again {
             movement::swallow(&mut node, again).await?;
@@ -326,21 +332,23 @@ impl Request<Account> for Download {
     ) -> Result<Reply, Failure> {
         account.wanted.accepts(link.control.node_name())?;
         self.held.forget();
+        self.refused = None;
         link.bring(&account.state).await?;
         let mut plan = self.plan(link).await?;
         let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
         let abort = self.abort.clone();
-        // The client's connection is there before the node begins, which would wait for it otherwise. The
-        // node owes nothing meanwhile.
+        // The client's connection is there before the node begins, which would wait for it otherwise; until
+        // then the node owes nothing.
         link.control.due(false);
-        futures_util::select_biased! {
+        let made = futures_util::select_biased! {
             () = abort.asked().fuse() => {
                 self.aborted = true;
                 return Err(Failure::new(Kind::ClientGone, "the client ended it before it began").by_client().fit());
             }
-            made = self.data.connected(director).fuse() => made?,
-        }
+            made = self.data.connected(director).fuse() => made,
+        };
         link.control.due(true);
+        made?;
         let mark = match self.begin(link, plan.from).await {
             Ok(mark) => mark,
             // Some servers have no transfer of nothing.
@@ -353,7 +361,7 @@ impl Request<Account> for Download {
             patience: Duration::from_secs(account.shared.options.idle_seconds),
         };
         let moved = futures_util::select_biased! {
-            moved = self.transfer((link, node), plan.again.as_mut(), &mover).fuse() => Some(moved),
+            moved = self.transfer((&mut *link, node), plan.again.as_mut(), &mover).fuse() => Some(moved),
             () = abort.asked().fuse() => None,
         };
         match moved {

@@ -15,7 +15,7 @@ use crate::control::state::Prot;
 use crate::data::ClientData;
 use crate::up;
 use asking::Asking;
-use download::Download;
+use download::{Download, End};
 
 /// Performs a `RETR`.
 ///
@@ -128,19 +128,33 @@ async fn perform(
             tracing::debug!(%exception, "aborted");
             Reply::new(426, "Transfer aborted.")
         }
+        Err(exception) if ended.untouched && is_answer(&exception, &ended) => {
+            // "LIST none" of ProFTPD: 150, no byte, 450. So it ends here, too.
+            close_unused(ended.data).await;
+            before_the_mark(talk, exception, ended.refused)?
+        }
         Err(exception) if ended.marked => {
             drop(ended.data);
             tracing::warn!(%exception, "a download could not go on");
             in_the_middle(&exception, ended.diverged)
         }
         Err(exception) => {
-            if let Err(failure) = ended.data.refuse().await {
-                tracing::debug!(%failure, "a data connection that nothing went over");
-            }
+            close_unused(ended.data).await;
             before_the_mark(talk, exception, ended.refused)?
         }
     };
     talk.say(reply).await
+}
+
+async fn close_unused(data: ClientData) {
+    if let Err(failure) = data.refuse().await {
+        tracing::debug!(%failure, "a data connection that nothing went over");
+    }
+}
+
+/// Whether the last node has said no, rather than been lost.
+fn is_answer(exception: &Exception, ended: &End) -> bool {
+    ended.marked && !ended.diverged && ended.refused.is_some() && exception.kind != Kind::ClientGone
 }
 
 pub(crate) fn broken(why: &str) -> Reply {
