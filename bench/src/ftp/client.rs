@@ -110,6 +110,8 @@ impl Client {
             bytes += n as u64;
             told(bytes);
         }
+        // Servers linger until the client has closed its end, too.
+        drop(data);
         self.reply(226)?;
         Ok(Fetched {
             bytes,

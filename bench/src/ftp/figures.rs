@@ -76,7 +76,9 @@ where
     for round in 0..rounds {
         for turn in 0..ways.ways.len() {
             let index = (round + turn) % ways.ways.len();
-            done[index].push(once(&ways.ways[index]).await?);
+            let way = &ways.ways[index];
+            let one = once(way).await.map_err(|error| ways.trouble(way, &error))?;
+            done[index].push(one);
         }
     }
     Ok(done)
@@ -210,6 +212,7 @@ async fn small_files(ways: &Ways, size: Size) -> io::Result<Figure> {
 async fn memory(ways: &Ways, sessions: usize) -> io::Result<Vec<Figure>> {
     let (mut idle, mut transferring) = (Vec::new(), Vec::new());
     for way in ways.ways.iter().filter(|way| way.between.is_some()) {
+        let trouble = |error: io::Error| ways.trouble(way, &error);
         let none = usage::memory(&way.processes()?)?;
         let address = way.address;
         let held = blocking(move || {
@@ -217,7 +220,8 @@ async fn memory(ways: &Ways, sessions: usize) -> io::Result<Vec<Figure>> {
                 .map(|_| Client::ann(address))
                 .collect::<io::Result<Vec<_>>>()
         })
-        .await?;
+        .await
+        .map_err(trouble)?;
         let some = usage::memory(&way.processes()?)?;
         idle.push((way.name, vec![a_session(none, some, sessions)]));
         let few = (sessions / 4).clamp(1, 50);
@@ -229,7 +233,8 @@ async fn memory(ways: &Ways, sessions: usize) -> io::Result<Vec<Figure>> {
                 .collect::<io::Result<Vec<_>>>()
                 .map(|data| (held, data))
         })
-        .await?;
+        .await
+        .map_err(trouble)?;
         let busy = usage::memory(&way.processes()?)?;
         transferring.push((way.name, vec![a_session(none, busy, few)]));
         drop(held);

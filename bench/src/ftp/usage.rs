@@ -23,22 +23,41 @@ pub fn processor_time(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / TICKS))
 }
 
-/// Processor time of all these processes together.
+/// Processor time of all these processes together. One that is gone counts with its parent.
 ///
 /// # Errors
-/// When one of them is gone.
+/// When `/proc` cannot be read.
 pub fn processor_times(pids: &[u32]) -> io::Result<Duration> {
-    pids.iter().map(|pid| processor_time(*pid)).sum()
+    let mut sum = Duration::ZERO;
+    for pid in pids {
+        sum += there(processor_time(*pid))?.unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+/// What was asked of a process, or `None` when it has ended meanwhile.
+fn there<T>(asked: io::Result<T>) -> io::Result<Option<T>> {
+    match asked {
+        Ok(told) => Ok(Some(told)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Memory of these processes in bytes, shared pages by share (PSS).
 ///
 /// # Errors
-/// When one of them is gone.
+/// When `/proc` cannot be read.
 pub fn memory(pids: &[u32]) -> io::Result<u64> {
     let mut sum = 0;
     for pid in pids {
-        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
+        let Some(rollup) = there(rollup)? else {
+            continue;
+        };
         let kib = rollup
             .lines()
             .find_map(|line| line.strip_prefix("Pss:"))

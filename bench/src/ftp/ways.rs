@@ -53,8 +53,19 @@ pub struct Ways {
     /// The ways; the first is the direct one, the second the director's.
     pub ways: Vec<Way>,
     /// What runs.
-    _running: (Server, Director, Vec<Program>),
+    running: (Server, Director, Vec<Program>),
     _folder: Folder,
+}
+
+impl Ways {
+    /// An error of a way's, with what the director said meanwhile.
+    #[must_use]
+    pub fn trouble(&self, way: &Way, error: &io::Error) -> io::Error {
+        self.running
+            .1
+            .program
+            .trouble(&format!("stood by when {} failed: {error}", way.name))
+    }
 }
 
 /// Where the peers' configurations are.
@@ -137,7 +148,7 @@ pub async fn start(home: &Path, rate: Option<u64>) -> io::Result<Ways> {
     }
     Ok(Ways {
         ways,
-        _running: (server, director, programs),
+        running: (server, director, programs),
         _folder: folder,
     })
 }
