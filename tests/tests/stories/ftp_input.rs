@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use director_tests::director::Director;
+use director_tests::director::{Director, Rest};
 use director_tests::ftp::cluster::{Cluster, Plan};
 use director_tests::ftp::config::Kind;
 use director_tests::ftp::content;
@@ -135,6 +135,14 @@ fn a_stranger_gets_no_data_and_the_client_does() {
     });
 }
 
+/// Takes the count of timers out, and returns it.
+fn take_timers(rest: &mut Rest) -> u64 {
+    let timers = rest.host.iter().filter(|(name, _)| name == "timers");
+    let count = timers.map(|(_, count)| *count).sum();
+    rest.host.retain(|(name, _)| name != "timers");
+    count
+}
+
 #[test]
 fn a_thousand_passive_listeners_that_nobody_uses_leave_nothing_behind() {
     story(120, || async {
@@ -154,9 +162,12 @@ fn a_thousand_passive_listeners_that_nobody_uses_leave_nothing_behind() {
         drop(talk);
         let mut after = cluster.director.settled(&before, SOON / 4).await.unwrap();
         // A watch between two looks at its node has a timer more than one that looks.
-        for rest in [&mut before, &mut after] {
-            rest.host.retain(|(name, _)| name != "timers");
-        }
+        let watches = cluster.director.status().await.unwrap().nodes().len() as u64;
+        let (timers, timers_before) = (take_timers(&mut after), take_timers(&mut before));
+        assert!(
+            timers <= timers_before + watches,
+            "{timers} timers are left"
+        );
         assert_eq!(after, before);
         undisturbed(&cluster.director, &mut other).await;
     });
