@@ -1,10 +1,10 @@
 //! The FTP plugin: one FTP address in front of a cluster of unmodified FTP servers.
 //!
-//! Both halves of the protocol end here. [`control`] is the dialogue with the client, and what of it
-//! must be found again at whichever node the session is moved to; [`verbs`] has a file for each
-//! command; [`data`] opens data connections at both ends. What a command does at a node is a request
-//! that the director performs: an [`Exchange`](control::exchange::Exchange) of one command and one
-//! reply, a download of [`down`], an upload of [`up`].
+//! Both halves of the protocol end here. `control` is the dialogue with the client, and what of it
+//! must be found again at whichever node the session is moved to; `verbs` has a file for each
+//! command; `data` opens data connections at both ends. What a command does at a node is a request
+//! that the director performs: an `Exchange` of one command and one
+//! reply, a download of `down`, an upload of `up`.
 
 #![forbid(unsafe_code)]
 
