@@ -101,16 +101,24 @@ fn with_the_outbox_the_same_disks_may_be_lost() {
 
 #[test]
 fn without_names_the_judge_finds_messages_shown_twice() {
-    let (output, report) = failover(
-        &[
-            &BARS[..],
-            &["--seed", "5", "--kills", "12", "--without", "names"],
-        ]
-        .concat(),
-    );
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        report["violations"]["shown twice"].as_u64().unwrap() > 0,
-        "{report}"
-    );
+    // Whether a write is resent and read twice is chance, which the seed rules only in part; a longer interval
+    // leaves more at one server alone, so that nearly every run has some.
+    let long = ["--interval", "1500"];
+    let found = ["5", "6", "7", "8"].into_iter().any(|seed| {
+        let (output, report) = failover(
+            &[
+                &BARS[..],
+                &long,
+                &["--seed", seed, "--kills", "12", "--without", "names"],
+            ]
+            .concat(),
+        );
+        let twice = report["violations"]["shown twice"].as_u64().unwrap();
+        assert!(
+            twice == 0 || output.status.code() == Some(1),
+            "what was found is no success: {report}"
+        );
+        twice > 0
+    });
+    assert!(found, "four runs without names showed nothing twice");
 }
