@@ -78,7 +78,7 @@ impl Metrics {
 }
 
 /// The host's objects, each by its name.
-pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 13] {
+pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 14] {
     let host::HostCounts {
         tasks,
         streams,
@@ -89,6 +89,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         resting_links,
         spare_pipes,
         lingering,
+        tended,
         connects,
         listeners,
         spools,
@@ -104,6 +105,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         ("resting_links", resting_links),
         ("spare_pipes", spare_pipes),
         ("lingering", lingering),
+        ("tended", tended),
         ("connects", connects),
         ("listeners", listeners),
         ("spools", spools),

@@ -16,6 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::bundle::{Over, Place};
 use super::instance::Timeouts;
 use super::slab::Void;
+use super::socket::reset;
 use super::stream::{Side, Stream, code_of};
 use super::tables::{self, Counted, Live};
 use super::waker::{Lent, WakerSlot};
@@ -132,10 +133,14 @@ pub(super) fn begin_further(
     first: &Rc<Stream>,
     place: Place,
 ) -> Result<u64, i32> {
-    match first.bundle.over() {
-        None => {}
-        Some(Over::Cut) => return Err(CODE_CUT),
-        Some(Over::Ended) => return Err(CODE_GONE),
+    let code = match first.bundle.over() {
+        None => None,
+        Some(Over::Cut) => Some(CODE_CUT),
+        Some(Over::Ended) => Some(CODE_GONE),
+    };
+    if let Some(code) = code {
+        reset(socket);
+        return Err(code);
     }
     if let Err(error) = prepare(&socket, first.side) {
         // The peer is gone already; the plugin will find out.
@@ -177,6 +182,8 @@ async fn connect(
     } else {
         TcpSocket::new_v6()
     }?;
+    // From the first moment on: a connection that stands and is given up before anybody had it is reset.
+    socket.set_zero_linger()?;
     socket.bind(local)?;
     tokio::time::timeout(within, socket.connect(peer))
         .await

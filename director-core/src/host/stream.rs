@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use director_abi::{CODE_CUT, CODE_GONE, CODE_TLS};
 use rustix::io::Errno;
@@ -80,6 +80,8 @@ pub(super) struct Stream {
     pub(super) write_waits: Cell<bool>,
     /// What is left over of its TLS is seen to.
     pub(super) tended: Cell<bool>,
+    /// Who hands it over: the socket's end wakes nobody by itself.
+    pub(super) tender: RefCell<Option<Waker>>,
     pub(super) read_ended: Cell<bool>,
     pub(super) write_ended: Cell<bool>,
     pub(super) failed: Cell<Option<i32>>,
@@ -156,6 +158,7 @@ impl Stream {
             read_waits: Cell::new(false),
             write_waits: Cell::new(false),
             tended: Cell::new(false),
+            tender: RefCell::default(),
             read_ended: Cell::new(false),
             write_ended: Cell::new(false),
             failed: Cell::new(None),
@@ -415,6 +418,7 @@ impl Stream {
             self.note_trouble(|| String::from("cut by the director"));
             self.read_slot.wake();
             self.write_slot.wake();
+            self.wake_tender();
             if self.first.is_none() {
                 self.bundle.cut();
             }
@@ -477,6 +481,7 @@ impl Stream {
         }
         self.read_slot.wake();
         self.write_slot.wake();
+        self.wake_tender();
     }
 }
 

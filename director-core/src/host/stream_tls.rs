@@ -193,6 +193,13 @@ impl Stream {
         }
     }
 
+    /// Wakes whoever hands over what is left over.
+    pub(super) fn wake_tender(&self) {
+        if let Some(tender) = self.tender.take() {
+            tender.wake();
+        }
+    }
+
     /// Hands over what is left over; ready when nothing is, or nobody will ever take it.
     pub(super) fn poll_tended(&self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = match self.transport.try_borrow_mut() {
@@ -202,7 +209,11 @@ impl Stream {
             },
             Err(_in_use) => Poll::Ready(Ok(())),
         };
-        let done = ready!(polled);
+        let Poll::Ready(done) = polled else {
+            self.tender.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        };
+        self.tender.take();
         self.tended.set(false);
         self.bundle.touch();
         if let Err(error) = done {

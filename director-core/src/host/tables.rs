@@ -195,6 +195,8 @@ pub struct HostCounts {
     pub spools: usize,
     /// Files of spools.
     pub spool_files: usize,
+    /// TLS streams whose last bytes the host hands over when there is room.
+    pub tended: usize,
     /// Clients' sockets that are closed and given up, whose client has not ended yet.
     pub lingering: usize,
 }
@@ -212,13 +214,14 @@ pub(super) enum Live {
     RestingLink,
     SparePipe,
     Lingering,
+    Tended,
     Connect,
     Listener,
     Spool,
     SpoolFile,
 }
 
-static LIVE: [AtomicUsize; 13] = [const { AtomicUsize::new(0) }; 13];
+static LIVE: [AtomicUsize; 14] = [const { AtomicUsize::new(0) }; 14];
 
 /// Counts one live thing for as long as it is kept.
 #[derive(Debug)]
@@ -252,6 +255,7 @@ pub fn counts() -> HostCounts {
         resting_links: live(Live::RestingLink),
         spare_pipes: live(Live::SparePipe),
         lingering: live(Live::Lingering),
+        tended: live(Live::Tended),
         connects: live(Live::Connect),
         listeners: live(Live::Listener),
         spools: live(Live::Spool),

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::stream::{Side, Stream};
-use super::tables;
+use super::tables::{self, Counted, Live};
 
 /// The streams of an instance on a thread that are tended. Dropping it leaves them.
 #[derive(Debug, Default)]
@@ -42,7 +42,9 @@ impl Tending {
         let mut under_way = JoinSet::new();
         loop {
             for stream in self.arrived.take() {
+                let counted = Counted::new(Live::Tended);
                 under_way.spawn_local(async move {
+                    let _counted = counted;
                     poll_fn(|cx| stream.poll_tended(cx)).await;
                 });
             }

@@ -94,6 +94,31 @@ fn a_client_connects_to_a_listener_of_its_session_and_the_session_to_its_client(
     });
 }
 
+#[test]
+fn a_connection_that_nobody_came_back_for_is_reset() {
+    play(|| async {
+        let stage = Stage::new(&[], true, |task| async move {
+            let port = asked_port(task.stream).await;
+            let made = once(task.connect(task.stream, port)).await;
+            assert!(made.is_none(), "it takes a turn of the reactor at least");
+            // It stands by then, for all that the plugin knows.
+            asked_port(task.stream).await;
+            Ok(())
+        })
+        .await;
+        let (mut client, session) = stage.client().await;
+        let (mine, port) = mine().await;
+        write(&mut client, format!("{port}\n").as_bytes()).await;
+        let mut further = accept(&mine).await;
+        write(&mut client, b"1\n").await;
+        assert!(
+            !rest(&mut further).await.1,
+            "a FIN would bless an empty file"
+        );
+        ended(session).await;
+    });
+}
+
 /// A listener of the test's own.
 async fn mine() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

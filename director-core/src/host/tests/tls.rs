@@ -12,9 +12,9 @@ use rustls::version::{TLS12, TLS13};
 use tokio::io::AsyncWriteExt;
 
 use super::plugin::{Stream, Task, Ticket, established, event};
-use super::stage::{Stage, accept, ended, nodes, play, rest, write};
+use super::stage::{Stage, accept, ended, nodes, play, rest, until, write};
 use super::tls_peers::{Authority, beside, blocking, client, close, connect, line, say};
-use crate::host::{Outcome, Tls};
+use crate::host::{Outcome, Tls, counts};
 
 async fn tell(stream: Stream, text: &str) {
     stream.write(text.as_bytes()).await.unwrap();
@@ -397,6 +397,38 @@ fn what_the_kernel_did_not_take_at_once_is_handed_over_whoever_waits() {
         .await;
         stage.stopper.stop();
         ended(session).await;
+    });
+}
+
+#[test]
+fn what_a_client_never_takes_is_let_go_with_its_session() {
+    play(|| async {
+        let authority = Authority::new();
+        let stage = Stage::secured(&[], authority.towards_clients(), |task| async move {
+            task.stream.start_tls(None, false).await.unwrap();
+            let piece = vec![b'x'; 30_000];
+            while poll_fn(|cx| Poll::Ready(task.stream.poll_write(cx, &[&piece])))
+                .await
+                .is_ready()
+            {}
+            task.stopping().await;
+            Ok(())
+        })
+        .await;
+        let (socket, session) = stage.client().await;
+        let config = authority.client(&TLS13);
+        let (tx, rx) = mpsc::channel::<()>();
+        let mute = beside_now(move || {
+            let _peer = client(&config, blocking(socket)).unwrap();
+            // It reads nothing, and is there until all is over.
+            let _over = rx.recv();
+        });
+        until("the host hands it over", || counts().tended == 1).await;
+        stage.stopper.stop();
+        ended(session).await;
+        until("nobody waits any more", || counts().tended == 0).await;
+        drop(tx);
+        mute.await.unwrap();
     });
 }
 
