@@ -351,3 +351,35 @@ fn a_long_listing_goes_on_at_the_same_and_ends_at_another() {
         });
     }
 }
+
+#[test]
+fn a_node_that_takes_a_restart_and_begins_anew_makes_no_whole_file() {
+    let world = World::seeded(1);
+    let settings = [Settings::of(Style::Vsftpd), Settings::of(Style::Vsftpd)];
+    let cluster = Cluster::shared(&settings, tree());
+    for server in &cluster.servers {
+        server.stumbles.set(Some(100_000));
+        for _ in 0..8 {
+            server.answer_instead("REST", "350 Restart position accepted.");
+        }
+    }
+    cluster.start(&world, "{}");
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        client.ask("TYPE I").await;
+        let (_, code) = client.fetch("RETR /big").await;
+        assert!(matches!(code, 426 | 451), "{code}");
+    });
+}
+
+#[test]
+fn what_is_to_be_renamed_is_said_anew_after_any_other_command() {
+    one(Settings::of(Style::Vsftpd), "{}", async |_, client| {
+        for between in ["NOOP", "CWD /"] {
+            assert_eq!(client.ask("RNFR /text").await.code, 350);
+            client.ask(between).await;
+            assert_eq!(client.ask("RNTO /other").await.code, 503, "{between}");
+        }
+        client.ask("TYPE I").await;
+    });
+}

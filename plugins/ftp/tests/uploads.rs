@@ -532,3 +532,41 @@ fn separate_uploads_happen_once_wherever_the_cut_is() {
         },
     );
 }
+
+#[test]
+fn with_primaries_no_other_node_has_a_part_in_it_wherever_the_cut_is() {
+    let sent = content(9, 1500);
+    sweep(17, true, PRIMARY, async |cluster, client| {
+        cluster.expect("/pub/up", &sent);
+        let code = client.store("STOR /pub/up", &sent).await;
+        assert_eq!(cluster.servers[2].heard_of("STOR"), 0, "the third took it");
+        if code == 226 {
+            let whole = |at: &usize| file(cluster, *at, "/pub/up").as_ref() == Some(&sent);
+            assert!([0, 1].iter().any(whole), "acknowledged and not there");
+        }
+    });
+}
+
+#[test]
+fn an_abort_that_comes_with_the_end_of_the_data_is_an_abort() {
+    let sent = content(7, 20_000);
+    for separate in [false, true] {
+        let story = if separate {
+            Story::separate(r#"{"storage": "separate"}"#)
+        } else {
+            Story::shared(RING)
+        };
+        story.run(async |world, cluster, client| {
+            cluster.expect("/pub/up", &sent);
+            let mut data = begin(client, "STOR /pub/up", &sent[..15_000]).await;
+            client.send(b"ABOR\r\n").await;
+            data.close();
+            assert_eq!(client.reply().await.code, 426);
+            assert_eq!(client.reply().await.code, 226);
+            if separate {
+                assert_eq!(cluster.stored("/pub/up"), [0; 3]);
+            }
+            assert_eq!(world.effects(), [""; 0]);
+        });
+    }
+}

@@ -59,6 +59,8 @@ pub(crate) struct Conversation {
     over: bool,
     /// How often a login was denied.
     denied: u32,
+    /// The control connection began with TLS.
+    pub(crate) tls_first: bool,
 }
 
 /// How a transfer hears of ABOR. Clones are the same ear.
@@ -134,11 +136,10 @@ pub(crate) async fn converse(
         waiting: VecDeque::new(),
         over: false,
         denied: 0,
+        tls_first: false,
     };
-    if talk.is_secure() {
-        // TLS came first, and so did what PBSZ and PROT would say.
-        (talk.chain.state.pbsz, talk.chain.state.prot) = (true, Prot::Private);
-    }
+    talk.tls_first = talk.is_secure();
+    talk.chain.state = State::greeted(talk.tls_first);
     talk.say(Reply::new(220, &shared.options.banner)).await?;
     while let Some(heard) = talk.next().await? {
         talk.perform(heard).await?;
@@ -221,6 +222,10 @@ impl Conversation {
             return self.say(Reply::new(501, text)).await;
         }
         let argument = argument.unwrap_or_default();
+        if verb.name() != "RNTO" {
+            // It must come next (RFC 959 section 4.1.3): names mean another file after a CWD.
+            self.chain.state.rnfr = None;
+        }
         verb.run(self, &argument).await
     }
 
@@ -406,18 +411,22 @@ impl Conversation {
         let replier = self.replier.clone();
         let mut waiting = std::mem::take(&mut self.waiting);
         let done = {
-            let direct = std::pin::pin!(self.director.direct(&mut self.chain, request));
+            let mut direct = std::pin::pin!(self.director.direct(&mut self.chain, request));
             let beside = std::pin::pin!(beside(&client, &replier, &mut waiting, &abort));
-            match select(direct, beside).await {
-                Either::Left((done, _)) => done,
+            // An ABOR counts before the end of the client's data that came with it.
+            match select(beside, direct.as_mut()).await {
+                Either::Right((done, _)) => done,
                 // The client has left; what was begun ends by itself, or is dropped.
-                Either::Right((_, direct)) => {
-                    abort.ask();
-                    match director.timeout(LEAVE, direct).await {
-                        Ok(done) => done,
-                        Err(Elapsed) => Err(left()),
+                Either::Left(_) => match futures_util::poll!(direct.as_mut()) {
+                    Poll::Ready(done) => done,
+                    Poll::Pending => {
+                        abort.ask();
+                        match director.timeout(LEAVE, direct).await {
+                            Ok(done) => done,
+                            Err(Elapsed) => Err(left()),
+                        }
                     }
-                }
+                },
             }
         };
         self.waiting = waiting;

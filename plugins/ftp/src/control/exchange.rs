@@ -79,7 +79,8 @@ impl Request<Account> for Exchange {
         _director: &Director,
     ) -> Result<Reply, Failure> {
         account.wanted.accepts(link.control.node_name())?;
-        if self.sets.is_none() {
+        // A node takes no TYPE before the login.
+        if self.sets.is_none() && account.state.login.is_in() {
             link.bring(&account.state).await?;
         }
         link.unasked()?;

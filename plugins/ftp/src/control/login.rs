@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 use super::feat::Features;
 use super::link::{Link, NOT_AVAILABLE};
 use super::reply::{Degree, Reply};
-use super::state::{Credentials, Prot, State};
-use crate::options::NodeTls;
+use super::state::{Credentials, Login, Prot, State};
+use crate::options::{LoginAs, NodeTls};
 use crate::shared::Shared;
 use crate::up::placement::Wanted;
 
@@ -49,9 +49,9 @@ impl Session for Account {
         greeting(&mut link).await?;
         self.protect(&mut link).await?;
         if let Some(host) = &self.state.host {
-            told(&mut link, "HOST", host).await?;
+            taken(&mut link, "HOST", host).await?;
         }
-        if let Some(credentials) = self.state.login.credentials() {
+        if let Some(credentials) = self.told_to_nodes() {
             let reply = log_in(&mut link, credentials).await?;
             let as_before = match reply.degree() {
                 Degree::Complete => true,
@@ -91,6 +91,15 @@ impl Account {
             shared,
             wanted: Wanted::any(),
             denied: Vec::new(),
+        }
+    }
+
+    /// Who a node is told that the client is. With an account of the service's own that is never what the
+    /// client has begun to say.
+    fn told_to_nodes(&self) -> Option<&Credentials> {
+        match (&self.state.login, &self.shared.options.login) {
+            (Login::Begun(_), LoginAs::Service { .. }) => None,
+            (login, LoginAs::Word(_) | LoginAs::Service { .. }) => login.credentials(),
         }
     }
 
@@ -162,7 +171,7 @@ impl Account {
             told(link, "LANG", lang).await?;
         }
         if let Some(umask) = &self.state.umask {
-            told(link, "SITE UMASK", umask).await?;
+            taken(link, "SITE UMASK", umask).await?;
         }
         if let Some(cwd) = &self.state.cwd {
             let reply = command(link, "CWD", cwd).await?;
@@ -296,6 +305,17 @@ async fn told(link: &mut Link, verb: &str, argument: &[u8]) -> Result<(), Failur
         tracing::debug!(%reply, verb, "a node did not take what another took");
     }
     Ok(())
+}
+
+/// Says what another node took, and without which this one would do something else: another site's files,
+/// files that others may read.
+async fn taken(link: &mut Link, verb: &str, argument: &[u8]) -> Result<(), Failure> {
+    let reply = command(link, verb, argument).await?;
+    if reply.is_complete() {
+        return Ok(());
+    }
+    let detail = format!("another node took {verb}, this one says {reply}");
+    Err(Failure::new(Kind::Diverged, detail).with_code(reply.code.into()))
 }
 
 async fn command(link: &mut Link, verb: &str, argument: &[u8]) -> Result<Reply, Failure> {

@@ -75,6 +75,19 @@ impl Credentials {
 const MOST_OPTIONS: usize = 16;
 
 impl State {
+    /// As it is after the greeting. Where TLS came first, so did what PBSZ and PROT would say.
+    pub(crate) fn greeted(tls_first: bool) -> Self {
+        let prot = match tls_first {
+            true => Prot::Private,
+            false => Prot::Clear,
+        };
+        Self {
+            pbsz: tls_first,
+            prot,
+            ..Self::default()
+        }
+    }
+
     /// What stays when another user logs in, or the same one again: what the client is, and what it has
     /// said of its transfers (RFC 959 section 4.1.1, USER).
     pub(crate) fn without_login(&mut self) -> Self {

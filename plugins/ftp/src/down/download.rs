@@ -197,8 +197,13 @@ impl Download {
     async fn begin(&mut self, link: &mut Link, from: u64) -> Result<Reply, Failure> {
         if from > 0 {
             let reply = link.command(format!("REST {from}").as_bytes()).await?;
-            if reply.degree() != Degree::Intermediate {
-                return Err(self.refuse(reply));
+            match reply.degree() {
+                Degree::Intermediate => {}
+                Degree::Transient | Degree::Permanent => return Err(self.refuse(reply)),
+                Degree::Preliminary | Degree::Complete => {
+                    let detail = format!("the node answers REST with {reply}");
+                    return Err(Failure::new(Kind::Garbled, detail));
+                }
             }
         }
         link.send(&self.command).await?;
@@ -232,7 +237,7 @@ impl Download {
     async fn end(
         &mut self,
         link: &mut Link,
-        again: Option<&Swallow>,
+        (continued, again): (bool, Option<&Swallow>),
         director: &Director,
     ) -> Result<Reply, Failure> {
         let place = self.offset.saturating_add(self.delivered.count());
@@ -250,6 +255,13 @@ impl Download {
         }
         if !reply.is_complete() {
             return Err(self.refuse(reply));
+        }
+        if let (true, true, Some(size)) = (continued, self.binary, self.begun.size)
+            && place != size
+        {
+            // A node that took REST and began anew, or whose file changed after it was asked: what the client
+            // has now is no file's beginning and end.
+            return Err(self.diverged(format!("{place} bytes came of a file of {size}")));
         }
         match again {
             Some(again) if again.left() > 0 => Err(self.diverged(format!(
@@ -355,6 +367,7 @@ impl Request<Account> for Download {
             Err(failure) if plan.whole && failure.is_fit() => return Ok(Reply::new(226, COMPLETE)),
             Err(failure) => return Err(failure),
         };
+        let continued = self.marked;
         self.mark(&mark).await?;
         let mover = Mover {
             director,
@@ -375,7 +388,9 @@ impl Request<Account> for Download {
             }
             None => return Err(self.give_up(link, None, director).await),
         }
-        let reply = self.end(link, plan.again.as_ref(), director).await?;
+        let reply = self
+            .end(link, (continued, plan.again.as_ref()), director)
+            .await?;
         let client = self.data.stream(director).await?;
         mover
             .release(&mut self.held, client, &mut self.delivered)

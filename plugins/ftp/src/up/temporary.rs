@@ -15,8 +15,8 @@ pub(crate) struct Temporary {
     name: Vec<u8>,
     /// Where the temporary name was last used.
     begun: Option<NodeId>,
-    /// Where it was last renamed, with unknown outcome.
-    renaming: Option<NodeId>,
+    /// Where it was last renamed, with unknown outcome: the node, and its name.
+    renaming: Option<(NodeId, String)>,
 }
 
 /// Whether a node has renamed the file.
@@ -42,12 +42,13 @@ impl Temporary {
     /// The name under which the upload begins at this link's node.
     pub(crate) fn begin(&mut self, link: &Link) -> &[u8] {
         self.begun = Some(link.control.node());
+        self.renaming = None;
         &self.name
     }
 
-    /// Whether a rename was begun whose outcome is not known.
-    pub(crate) fn is_renaming(&self) -> bool {
-        self.renaming.is_some()
+    /// Whether a rename was begun at the node of this name, whose outcome is not known.
+    pub(crate) fn is_renaming_at(&self, node: &str) -> bool {
+        self.renaming.as_ref().is_some_and(|(_, name)| name == node)
     }
 
     /// Renames the file to its own name; the reply to that, or to the first half of it.
@@ -60,7 +61,8 @@ impl Temporary {
         if reply.degree() != Degree::Intermediate {
             return Ok(reply);
         }
-        self.renaming = Some(link.control.node());
+        let node = link.control.node();
+        self.renaming = Some((node, link.control.node_name().to_owned()));
         let reply = link.command(&[b"RNTO ", &*self.path].concat()).await?;
         self.renaming = None;
         if reply.is_complete() {
@@ -82,7 +84,8 @@ impl Temporary {
         sizes: &[u64],
     ) -> Result<Renamed, Failure> {
         // Another node has storage of its own: what became of it here says nothing there.
-        if self.renaming != Some(link.control.node()) {
+        let node = link.control.node();
+        if self.renaming.as_ref().is_none_or(|(at, _)| *at != node) {
             return Ok(Renamed::No);
         }
         let whole = |seen: &Seen| matches!(seen, Seen::File { size, .. } if sizes.contains(size));

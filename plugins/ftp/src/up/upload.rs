@@ -228,14 +228,17 @@ impl Upload {
         node.due(false);
         link.control.due(false);
         let moved = futures_util::select_biased! {
+            () = abort.asked().fuse() => return Ok(Moved::ByClient),
             moved = self.kept.send(from, (client, &mut node), director).fuse() => moved,
             early = link.next_reply().fuse() => return early.map(Moved::Early),
-            () = abort.asked().fuse() => return Ok(Moved::ByClient),
         };
         match moved {
+            // The end of its data was the client's way to break off.
+            Ok(()) if abort.is_asked() => Ok(Moved::ByClient),
             Ok(()) => {
-                node.close().await?;
+                // From here on the node may have heard of it.
                 self.told = true;
+                node.close().await?;
                 Ok(Moved::All(node))
             }
             Err(failure) if failure.is_by_client() => Ok(Moved::ByClient),
@@ -459,7 +462,11 @@ impl Request<Account> for Upload {
         let again = match &self.way {
             Way::Shared(..) => whole || self.kept.protects() || self.kept.is_closed(),
             Way::Temporary(temporary) => {
-                if let (true, Some(node)) = (temporary.is_renaming(), &why.node) {
+                if let Some(node) = why
+                    .node
+                    .as_ref()
+                    .filter(|node| temporary.is_renaming_at(node))
+                {
                     // It may be done, there and nowhere else.
                     account.wanted.first(node);
                     return Resend::Ask;

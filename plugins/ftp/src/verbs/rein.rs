@@ -26,7 +26,7 @@ impl Verb for Rein {
     }
 
     async fn run(&self, talk: &mut Conversation, _argument: &[u8]) -> Result<(), Failure> {
-        talk.start_over(State::default());
+        talk.start_over(State::greeted(talk.tls_first));
         talk.say(Reply::new(220, "Service ready for new user."))
             .await
     }
