@@ -16,6 +16,9 @@ use crate::programs;
 /// How long a director may take to listen.
 pub const START: Duration = Duration::from_secs(20);
 
+/// Any port of the loopback: what most stories listen on.
+pub const LOOPBACK: &str = "127.0.0.1:0";
+
 /// One service's settings; the rest of the file has defaults.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -23,6 +26,8 @@ pub struct Settings {
     pub service: String,
     /// The plugin's library.
     pub plugin: PathBuf,
+    /// Where clients are listened for, `ip:port`.
+    pub listen: String,
     /// `nodes`.
     pub nodes: Vec<String>,
     /// More lines of `[services.NAME]`, TOML.
@@ -311,12 +316,13 @@ fn config_text(settings: &Settings, state: &Path) -> String {
     let Settings {
         service,
         plugin,
+        listen,
         nodes,
         more,
         options,
     } = settings;
     format!(
-        "state_dir = {state:?}\n\n[services.{service}]\nplugin = {plugin:?}\nlisten = \"127.0.0.1:0\"\n\
+        "state_dir = {state:?}\n\n[services.{service}]\nplugin = {plugin:?}\nlisten = {listen:?}\n\
          nodes = {nodes:?}\n{more}\n\n[services.{service}.options]\n{options}\n"
     )
 }

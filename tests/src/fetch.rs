@@ -73,6 +73,7 @@ impl Mirrors {
         let settings = director::Settings {
             service: "fetch".to_owned(),
             plugin: programs::fetch_plugin()?,
+            listen: director::LOOPBACK.to_owned(),
             nodes: self.nodes.iter().map(|node| node.address.clone()).collect(),
             more: String::new(),
             options: String::new(),

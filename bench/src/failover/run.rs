@@ -187,6 +187,7 @@ async fn start(settings: &Settings) -> io::Result<Running> {
     let told = director::Settings {
         service: "chat".to_owned(),
         plugin,
+        listen: director::LOOPBACK.to_owned(),
         nodes: group.addresses(),
         more: String::new(),
         options,

@@ -97,6 +97,7 @@ pub async fn director(nodes: Vec<String>, more: &str) -> io::Result<Director> {
     let settings = director::Settings {
         service: "ftp".to_owned(),
         plugin: programs::ftp_plugin()?,
+        listen: director::LOOPBACK.to_owned(),
         nodes,
         more: format!("max_sessions = 4000\n{more}"),
         options: "storage = \"shared\"".to_owned(),

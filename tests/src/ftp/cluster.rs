@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::director::{Director, Settings};
+use crate::director::{Director, LOOPBACK, Settings};
 use crate::folder::Folder;
 use crate::ftp::clients::Place;
 use crate::ftp::config::{Kind, Setup};
@@ -32,6 +32,12 @@ pub struct Plan {
     pub hosts: bool,
     /// The servers and the director have certificates.
     pub tls: bool,
+    /// Where the director listens, `ip:port`.
+    pub listen: String,
+    /// The servers' addresses; when there are more servers, again from the first.
+    pub ips: Vec<&'static str>,
+    /// What each server is set up with beside.
+    pub setup: fn(&mut Setup),
     /// More lines of `[services.ftp]`.
     pub more: String,
     /// Lines of `[services.ftp.options]`.
@@ -48,6 +54,9 @@ impl Plan {
             rate: None,
             hosts: false,
             tls: false,
+            listen: LOOPBACK.to_owned(),
+            ips: vec!["127.0.0.1"],
+            setup: |_| {},
             more: String::new(),
             options: "storage = \"shared\"\n".to_owned(),
         }
@@ -96,7 +105,8 @@ impl Cluster {
             false => None,
         };
         let mut servers = Vec::new();
-        for (number, kind) in (1..).zip(&plan.kinds) {
+        let ips = plan.ips.iter().cycle();
+        for ((number, kind), ip) in (1..).zip(&plan.kinds).zip(ips) {
             let name = if plan.shared {
                 "home".to_owned()
             } else {
@@ -110,12 +120,13 @@ impl Cluster {
             let mut setup = Setup::new(*kind, &home);
             setup.rate = plan.rate;
             setup.identity = identity.as_ref().map(|identity| identity.both.clone());
+            (plan.setup)(&mut setup);
             servers.push(match plan.hosts {
                 true => {
                     let host = Host::make(&format!("f{number}"), number).await?;
                     Server::start_on(setup, host).await?
                 }
-                false => Server::start(setup).await?,
+                false => Server::start_on_loopback(setup, ip).await?,
             });
         }
         let (director, implicit) = start_director(plan, &servers, identity.as_ref()).await?;
@@ -165,6 +176,20 @@ impl Cluster {
         Ok(None)
     }
 
+    /// The servers that clients' sessions have links to, by the director's own account.
+    ///
+    /// # Errors
+    /// When the director does not answer.
+    pub async fn in_use(&self) -> io::Result<Vec<usize>> {
+        let sessions = self.director.status().await?.sessions();
+        let links: Vec<String> = sessions
+            .into_iter()
+            .flat_map(|session| session.links)
+            .collect();
+        let used = |number: &usize| links.contains(&self.servers[*number].address);
+        Ok((0..self.servers.len()).filter(used).collect())
+    }
+
     /// The server, if there is one, that has a file open for writing, and that file's path.
     ///
     /// # Errors
@@ -193,6 +218,7 @@ impl Cluster {
             Fault::KillSession => signal_session(server, name, Signal::KILL),
             Fault::StopSession => signal_session(server, name, Signal::STOP),
             Fault::Cut => host(server)?.cut().await,
+            Fault::Goodbye => server.say_goodbye(name).await,
         }
     }
 
@@ -208,7 +234,7 @@ impl Cluster {
                 server.kill().await?;
                 server.restart().await
             }
-            Fault::KillSession | Fault::StopSession => Ok(()),
+            Fault::KillSession | Fault::StopSession | Fault::Goodbye => Ok(()),
             Fault::Cut => host(server)?.heal().await,
         }
     }
@@ -227,6 +253,8 @@ pub enum Fault {
     StopSession,
     /// Its packets vanish.
     Cut,
+    /// It says 421 to the one session, and ends it (vsftpd).
+    Goodbye,
 }
 
 fn signal_session(server: &Server, name: &str, signal: Signal) -> io::Result<()> {
@@ -263,6 +291,7 @@ async fn start_director(
     let settings = Settings {
         service: "ftp".to_owned(),
         plugin: programs::ftp_plugin()?,
+        listen: plan.listen.clone(),
         nodes: servers
             .iter()
             .map(|server| server.address.clone())

@@ -71,6 +71,12 @@ pub struct Setup {
     pub identity: Option<PathBuf>,
     /// A command line is waited for so long, in seconds; then the server says 421.
     pub idle_seconds: u32,
+    /// ProFTPD says 421 to a session of this age, in seconds, whatever it does.
+    pub session_seconds: Option<u32>,
+    /// `anonymous` is let in, to the account's home.
+    pub anonymous: bool,
+    /// TLS comes first, without AUTH. (Pure-FTPd cannot.)
+    pub implicit: bool,
     /// The ports of passive data connections; whichever are free when there is no range.
     pub ports: Option<RangeInclusive<u16>>,
 }
@@ -86,6 +92,9 @@ impl Setup {
             clients: None,
             identity: None,
             idle_seconds: 300,
+            session_seconds: None,
+            anonymous: false,
+            implicit: false,
             ports: None,
         }
     }
@@ -130,7 +139,9 @@ fn accounts(setup: &Setup, folder: &Folder) -> io::Result<()> {
     let passwd = std::fs::read_to_string("/etc/passwd")?;
     put(
         "passwd",
-        format!("{passwd}{USER}:x:{OWNER}:{OWNER}::{home}:/bin/sh\n"),
+        format!(
+            "{passwd}{USER}:x:{OWNER}:{OWNER}::{home}:/bin/sh\nftp:x:{OWNER}:{OWNER}::{home}:/bin/sh\n"
+        ),
     )?;
     put(
         "shadow",
@@ -146,13 +157,23 @@ fn accounts(setup: &Setup, folder: &Folder) -> io::Result<()> {
 fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
     let empty = folder.join("empty");
     let mut lines = vec![
-        "listen=YES".to_owned(),
-        format!("listen_address={ip}"),
+        match ip.contains(':') {
+            true => format!("listen_ipv6=YES\nlisten_address6={ip}"),
+            false => format!("listen=YES\nlisten_address={ip}"),
+        },
         format!("listen_port={port}"),
         format!("secure_chroot_dir={}", empty.display()),
         format!("idle_session_timeout={}", setup.idle_seconds),
         format!("local_max_rate={}", setup.rate.unwrap_or(0)),
         format!("max_clients={}", setup.clients.unwrap_or(0)),
+        match setup.anonymous {
+            true => format!(
+                "anonymous_enable=YES\nftp_username={USER}\nanon_root={}\nanon_max_rate={}",
+                setup.home.display(),
+                setup.rate.unwrap_or(0)
+            ),
+            false => "anonymous_enable=NO".to_owned(),
+        },
     ];
     if let Some(ports) = &setup.ports {
         lines.push(format!("pasv_min_port={}", ports.start()));
@@ -160,7 +181,7 @@ fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
     }
     // Its sandbox is for kernels of its own time; namespaces of its own would hide its children.
     lines.extend(
-        "background=NO local_enable=YES anonymous_enable=NO write_enable=YES local_umask=022 \
+        "background=NO local_enable=YES write_enable=YES local_umask=022 \
          chroot_local_user=YES allow_writeable_chroot=YES pam_service_name=vsftpd seccomp_sandbox=NO \
          isolate=NO isolate_network=NO ascii_upload_enable=YES ascii_download_enable=YES \
          mdtm_write=YES xferlog_enable=NO use_localtime=NO"
@@ -172,11 +193,14 @@ fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
         lines.push(format!("rsa_cert_file={identity}"));
         lines.push(format!("rsa_private_key_file={identity}"));
         lines.extend(
-            "ssl_enable=YES force_local_data_ssl=NO force_local_logins_ssl=NO ssl_ciphers=HIGH \
+            "ssl_enable=YES allow_anon_ssl=YES force_local_data_ssl=NO force_local_logins_ssl=NO ssl_ciphers=HIGH \
              require_ssl_reuse=YES"
                 .split_whitespace()
                 .map(str::to_owned),
         );
+        if setup.implicit {
+            lines.push("implicit_ssl=YES".to_owned());
+        }
     }
     lines.join("\n") + "\n"
 }
@@ -186,12 +210,13 @@ fn proftpd(setup: &Setup, folder: &Folder, tree: &Path, ip: &str, port: u16) -> 
     let mut text = format!(
         "ModulePath {modules}\nLoadModule mod_digest.c\nLoadModule mod_tls.c\nLoadModule mod_copy.c\n\
          LoadModule mod_site_misc.c\nServerName tests\nServerType standalone\nDefaultAddress {ip}\n\
-         Port {port}\nSocketBindTight on\nUseIPv6 off\nUser nobody\nGroup nogroup\nUmask 022\n\
+         Port {port}\nSocketBindTight on\nUseIPv6 {ipv6}\nUser nobody\nGroup nogroup\nUmask 022\n\
          AuthOrder mod_auth_unix.c\nRequireValidShell off\nDefaultRoot ~\nUseReverseDNS off\n\
          AllowOverwrite on\nAllowStoreRestart on\nAllowRetrieveRestart on\nTimesGMT on\n\
          TimeoutIdle {idle}\nTimeoutNoTransfer 600\nTimeoutStalled 600\nPidFile {pid}\n\
          ScoreboardFile {board}\nControlsEngine off\nDelayEngine off\nWtmpLog off\nTransferLog none\n\
          SystemLog {log}\n",
+        ipv6 = if ip.contains(':') { "on" } else { "off" },
         modules = tree.join("usr/lib/proftpd").display(),
         idle = setup.idle_seconds,
         pid = at("proftpd.pid"),
@@ -201,6 +226,16 @@ fn proftpd(setup: &Setup, folder: &Folder, tree: &Path, ip: &str, port: u16) -> 
     if let Some(rate) = setup.rate {
         let rate = (rate / 1024).max(1);
         text += &format!("TransferRate RETR,STOR,APPE {rate}\n");
+    }
+    if let Some(seconds) = setup.session_seconds {
+        text += &format!("TimeoutSession {seconds}\n");
+    }
+    if setup.anonymous {
+        text += &format!(
+            "<Anonymous {}>\nUser {USER}\nGroup {USER}\nUserAlias anonymous {USER}\n\
+             UserAlias ftp {USER}\n</Anonymous>\n",
+            setup.home.display()
+        );
     }
     if let Some(ports) = &setup.ports {
         text += &format!("PassivePorts {} {}\n", ports.start(), ports.end());
@@ -215,6 +250,9 @@ fn proftpd(setup: &Setup, folder: &Folder, tree: &Path, ip: &str, port: u16) -> 
              TLSRSACertificateKeyFile {identity}\nTLSLog {}\n",
             at("tls.log")
         );
+        if setup.implicit {
+            text += "TLSOptions UseImplicitSSL\n";
+        }
     }
     text
 }
@@ -229,9 +267,12 @@ fn pureftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> Vec<String> 
         // Its unit is the minute.
         format!("-I{}", setup.idle_seconds.div_ceil(60)),
     ];
-    // No anonymous clients, no names looked up, everybody in the own home, accounts of the system.
+    if !setup.anonymous {
+        words.push("-E".to_owned());
+    }
+    // No names looked up, everybody in the own home, accounts of the system, listings of any length.
     words.extend(
-        "-E -H -A -lunix -u1 -U133:022 -D"
+        "-L1000000:5 -H -A -lunix -u1 -U133:022 -D"
             .split_whitespace()
             .map(str::to_owned),
     );

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::folder::Folder;
-use crate::ftp::config::{self, Setup};
+use crate::ftp::config::{self, Kind, Setup};
 use crate::network::Host;
 use crate::process::{self, Program};
 
@@ -45,17 +45,20 @@ impl Server {
     /// # Errors
     /// When it is not unpacked, or greets nobody.
     pub async fn start(setup: Setup) -> io::Result<Self> {
-        let port = crate::group::free_port()?;
-        Self::start_at(setup, format!("127.0.0.1:{port}"), None).await
+        Self::start_on_loopback(setup, "127.0.0.1").await
     }
 
-    /// Starts one on another address of the loopback.
+    /// Starts one on another address of the loopback, IPv6's included.
     ///
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on_loopback(setup: Setup, ip: &str) -> io::Result<Self> {
         let port = crate::group::free_port()?;
-        Self::start_at(setup, format!("{ip}:{port}"), None).await
+        let address = match ip.contains(':') {
+            true => format!("[{ip}]:{port}"),
+            false => format!("{ip}:{port}"),
+        };
+        Self::start_at(setup, address, None).await
     }
 
     /// Starts one on a host of its own, which can be cut off.
@@ -91,7 +94,7 @@ impl Server {
         let (ip, port) = self
             .address
             .rsplit_once(':')
-            .and_then(|(ip, port)| Some((ip, port.parse().ok()?)))
+            .and_then(|(ip, port)| Some((ip.trim_matches(['[', ']']), port.parse().ok()?)))
             .ok_or_else(|| io::Error::other(format!("no address: {}", self.address)))?;
         let line = config::write(&self.setup, &self.folder, ip, port)?;
         let mut command = match &self.host {
@@ -164,6 +167,41 @@ impl Server {
         let mut with = self.processes()?;
         with.retain(|pid| has_open(*pid, name));
         Ok(with)
+    }
+
+    /// Brings vsftpd to say 421 to the session that has the file `name` (the end of a path) open, or, when
+    /// that is empty, to all: its alarm is what tells it that a client has gone to sleep. A
+    /// session in mid-transfer wants two without progress between.
+    ///
+    /// # Errors
+    /// When it does not run, is no vsftpd, has no such session, or does not end it.
+    pub async fn say_goodbye(&self, name: &str) -> io::Result<()> {
+        if self.setup.kind != Kind::Vsftpd {
+            return Err(io::Error::other("only vsftpd is told by a signal"));
+        }
+        let mut sessions = match name.is_empty() {
+            true => self.processes()?,
+            false => self.sessions_with(name)?,
+        };
+        // What listens, and what opens ports for the sessions, stays root's.
+        sessions.retain(|pid| !is_of(*pid, 0));
+        if sessions.is_empty() {
+            return Err(io::Error::other(format!("no session has `{name}`")));
+        }
+        let until = tokio::time::Instant::now() + START;
+        while !sessions.is_empty() {
+            for pid in &sessions {
+                // It may be gone by now.
+                let _gone = process::signal(*pid, Signal::ALARM);
+            }
+            if tokio::time::Instant::now() > until {
+                return Err(io::Error::other(format!("{sessions:?} go on")));
+            }
+            // Shorter than what the limit of its rate lets pass between two pieces.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            sessions.retain(|pid| process::is_alive(*pid));
+        }
+        Ok(())
     }
 
     /// A file in the account's home that one of its sessions has open for writing.
@@ -277,6 +315,14 @@ fn parents() -> io::Result<BTreeMap<u32, Vec<u32>>> {
         }
     }
     Ok(of)
+}
+
+/// Whether the process runs as this user.
+fn is_of(pid: u32, user: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    // Uid: real, effective, saved, of the file system.
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    ids.is_some_and(|ids| ids.split_whitespace().nth(1) == Some(&user.to_string()))
 }
 
 fn has_open(pid: u32, name: &str) -> bool {

@@ -36,6 +36,7 @@ fn a_plugin_in_c_serves_clients() {
         let settings = director::Settings {
             service: "switch".to_owned(),
             plugin: library,
+            listen: director::LOOPBACK.to_owned(),
             nodes: mirrors
                 .nodes
                 .iter()

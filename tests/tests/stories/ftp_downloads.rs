@@ -136,3 +136,11 @@ fn a_download_survives_servers_whose_packets_vanish() {
         survives(&plan, Fault::Cut, 20, Cluster::place).await;
     });
 }
+
+#[test]
+fn a_download_survives_servers_that_say_421_in_its_middle() {
+    let plan = Plan::of(&[Kind::Vsftpd; 2]).rate(RATE);
+    story(200, || async move {
+        survives(&plan, Fault::Goodbye, 20, Cluster::place).await
+    });
+}

@@ -17,6 +17,7 @@ mod ftp_clients;
 mod ftp_dialogue;
 mod ftp_downloads;
 mod ftp_ends;
+mod ftp_goodbyes;
 mod ftp_input;
 mod ftp_servers;
 mod ftp_switches;

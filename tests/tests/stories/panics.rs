@@ -49,6 +49,7 @@ async fn start(mirrors: &Mirrors) -> Director {
     let settings = director::Settings {
         service: "panics".to_owned(),
         plugin: programs::apart("libpanics.so").unwrap(),
+        listen: director::LOOPBACK.to_owned(),
         nodes: mirrors
             .nodes
             .iter()

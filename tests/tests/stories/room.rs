@@ -90,6 +90,7 @@ pub(crate) async fn director_for(group: &Group) -> Director {
     let settings = director::Settings {
         service: "chat".to_owned(),
         plugin: programs::apart("libchat_apart.so").unwrap(),
+        listen: director::LOOPBACK.to_owned(),
         nodes: group.addresses(),
         more: String::new(),
         options: String::new(),

@@ -17,6 +17,7 @@ async fn start(mirrors: &Mirrors, more: &str) -> Director {
     let settings = director::Settings {
         service: "fetch".to_owned(),
         plugin: programs::fetch_plugin().unwrap(),
+        listen: director::LOOPBACK.to_owned(),
         nodes: mirrors
             .nodes
             .iter()
