@@ -10,66 +10,14 @@
 
 mod model;
 
-use std::time::Duration;
-
-use director_sdk::testing::{Cut, Limits, Swept, World, some_cuts, two_cuts};
+use director_sdk::testing::World;
 
 use model::Cluster;
 use model::client::{Client, Mode};
 use model::server::Settings;
 use model::style::Style;
-use model::tree::{BEGUN, Tree, content, lines};
-
-/// Not [`Cut::Garbage`], of which see `garbage.rs`: FTP has no checksum, neither of replies nor of data.
-const FAULTS: [Cut; 5] = [Cut::Reset, Cut::End, Cut::Silence, Cut::Stall, Cut::Kill];
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text}: a number is right")),
-    )
-}
-
-/// Sweeps `scenario`; `stride` is that of the short form.
-fn sweep(name: &str, stride: u64, scenario: impl Fn(&World) -> Vec<String>) -> Swept {
-    let seed = number("FTP_SEED").unwrap_or(1);
-    let stride = number("FTP_MATRIX").unwrap_or(stride);
-    let began = std::time::Instant::now();
-    let swept = some_cuts(seed, &FAULTS, stride, &scenario);
-    println!("{name}: {swept:?} in {:?}", began.elapsed());
-    let began = std::time::Instant::now();
-    let pairs = number("FTP_PAIRS").unwrap_or(60);
-    let twice = two_cuts(seed, &FAULTS, pairs as usize, &scenario);
-    println!("{name}, twice: {twice:?} in {:?}", began.elapsed());
-    // A sweep of a few places is asked for to see pairs; the short form must have struck.
-    let sampled = number("FTP_MATRIX").is_some();
-    let struck = swept.runs > 50 && swept.switches > swept.runs as u64 / 2;
-    assert!(sampled || struck, "{swept:?}");
-    assert!(pairs < 20 || twice.switches > pairs / 2, "{twice:?}");
-    swept
-}
-
-/// Three servers of a kind.
-fn three(style: Style) -> [Settings; 3] {
-    [
-        Settings::of(style),
-        Settings::of(style),
-        Settings::of(style),
-    ]
-}
-
-fn tree() -> Tree {
-    let mut tree = Tree::default();
-    tree.put("/pub/file.bin", content(1, 1500), BEGUN);
-    tree.put("/pub/text.txt", lines(2, 700), BEGUN);
-    for n in 0..12 {
-        tree.put(&format!("/pub/many/file{n}"), content(n, 10), BEGUN);
-    }
-    tree.put("/pub/old", content(3, 40), BEGUN);
-    tree.put("/pub/gone", content(4, 40), BEGUN);
-    tree
-}
+use model::sweep::{OLD, play, session, sweep, three, tree};
+use model::tree::{content, lines};
 
 /// A session over shared storage.
 fn shared<F>(world: &World, style: Style, options: &str, talk: F) -> Vec<String>
@@ -78,28 +26,6 @@ where
 {
     let cluster = Cluster::shared(&three(style), tree());
     session(world, &cluster, options, talk)
-}
-
-fn session<F>(world: &World, cluster: &Cluster, options: &str, talk: F) -> Vec<String>
-where
-    F: AsyncFn(&Cluster, &mut Client),
-{
-    // Two stalls are found out after fifteen seconds each: as long as a request may take by default.
-    let within = Duration::from_secs(120);
-    world.limits(
-        Limits {
-            within,
-            ..Limits::default()
-        },
-        0.2,
-        10,
-    );
-    cluster.start(world, options);
-    world.run(async {
-        let mut client = Client::logged_in(world).await;
-        talk(cluster, &mut client).await;
-        client.quit().await
-    })
 }
 
 #[test]
@@ -177,8 +103,6 @@ fn listings() {
         })
     });
 }
-
-const OLD: usize = 40;
 
 #[test]
 fn an_upload_to_shared_storage() {
@@ -289,24 +213,8 @@ fn private<F>(world: &World, cluster: &Cluster, talk: F) -> Vec<String>
 where
     F: AsyncFn(&mut Client),
 {
-    let within = Duration::from_secs(120);
-    world.limits(
-        Limits {
-            within,
-            ..Limits::default()
-        },
-        0.2,
-        10,
-    );
-    cluster.start(world, r#"{"tls": "required", "node_tls": "explicit"}"#);
-    world.run(async {
-        let mut client = Client::new(world).await;
-        client.protect().await;
-        client.log_in().await;
-        client.ask("TYPE I").await;
-        talk(&mut client).await;
-        client.quit().await
-    })
+    let options = r#"{"tls": "required", "node_tls": "explicit"}"#;
+    play(world, cluster, options, true, talk)
 }
 
 fn private_three() -> Vec<Settings> {

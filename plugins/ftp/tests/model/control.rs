@@ -13,6 +13,7 @@ pub(super) struct Control {
     line: Vec<u8>,
     telnet: Telnet,
     private: bool,
+    mumbles: bool,
 }
 
 enum Telnet {
@@ -22,8 +23,9 @@ enum Telnet {
 }
 
 impl Control {
-    pub(super) fn new(wire: Wire) -> Self {
+    pub(super) fn new(wire: Wire, mumbles: bool) -> Self {
         Self {
+            mumbles,
             wire,
             line: Vec::new(),
             telnet: Telnet::Data,
@@ -63,11 +65,18 @@ impl Control {
     /// Says a reply, to which the end of the line is added.
     pub(super) async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
         let line = [reply, b"\r\n"].concat();
-        self.wire.write_all(&line).await
+        self.raw(&line).await
     }
 
     pub(super) async fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.wire.write_all(bytes).await
+        if !self.mumbles {
+            return self.wire.write_all(bytes).await;
+        }
+        for byte in bytes {
+            self.wire.write_all(&[*byte]).await?;
+            self.wire.sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     pub(super) fn effect(&self, what: String) {

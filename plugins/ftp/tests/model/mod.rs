@@ -13,6 +13,7 @@ mod control;
 pub mod server;
 mod session;
 pub mod style;
+pub mod sweep;
 mod transfer;
 pub mod tree;
 
@@ -22,12 +23,15 @@ use std::rc::Rc;
 use director_ftp::Ftp;
 use director_sdk::testing::World;
 
-use server::{Server, Settings};
+use server::{Common, Server, Settings};
 use tree::Tree;
 
 /// Several servers.
 pub struct Cluster {
     pub servers: Vec<Rc<Server>>,
+    pub common: Rc<Common>,
+    /// Each server has its own storage.
+    apart: bool,
 }
 
 /// The nodes' names, in the order in which they are made.
@@ -37,22 +41,29 @@ impl Cluster {
     /// Servers over one storage.
     pub fn shared(settings: &[Settings], tree: Tree) -> Self {
         let tree = Rc::new(RefCell::new(tree));
+        let common = Rc::default();
         let servers = NAMES
             .iter()
             .zip(settings)
-            .map(|(name, settings)| Server::new(name, settings.clone(), &tree));
+            .map(|(name, settings)| Server::new(name, settings.clone(), &tree, &common));
         Self {
             servers: servers.collect(),
+            common: Rc::clone(&common),
+            apart: false,
         }
     }
 
     /// Servers that have a storage each, with the same files in the beginning.
     pub fn separate(settings: &[Settings], tree: &Tree) -> Self {
+        let common = Rc::default();
         let servers = NAMES.iter().zip(settings).map(|(name, settings)| {
-            Server::new(name, settings.clone(), &Rc::new(RefCell::new(tree.clone())))
+            let tree = Rc::new(RefCell::new(tree.clone()));
+            Server::new(name, settings.clone(), &tree, &common)
         });
         Self {
             servers: servers.collect(),
+            common: Rc::clone(&common),
+            apart: true,
         }
     }
 
@@ -81,6 +92,37 @@ impl Cluster {
             stored.iter().filter(|stored| *stored == path).count()
         };
         self.servers.iter().map(times).collect()
+    }
+
+    /// What was done more than once: with one storage anywhere, with several at one of them.
+    pub fn done_twice(&self) -> Vec<String> {
+        let ledger = self.common.ledger.borrow();
+        let mut seen = std::collections::BTreeSet::new();
+        let again = |(server, what): &&(String, String)| {
+            let server = if self.apart { server.as_str() } else { "" };
+            !seen.insert((server.to_owned(), what.clone()))
+        };
+        let again = ledger.iter().filter(again);
+        again.map(|(_, what)| what.clone()).collect()
+    }
+
+    /// How often something was done, at all servers together.
+    pub fn times(&self, what: &str) -> usize {
+        let ledger = self.common.ledger.borrow();
+        ledger.iter().filter(|(_, done)| done == what).count()
+    }
+
+    /// The server that heard the last command.
+    pub fn used(&self) -> &Rc<Server> {
+        let last = self.common.last.borrow();
+        let mut servers = self.servers.iter();
+        servers.find(|server| server.name == *last).unwrap()
+    }
+
+    /// Sets every server's next transfer.
+    pub fn quirk(&self, quirk: server::Quirk) {
+        let servers = self.servers.iter();
+        servers.for_each(|server| server.quirk.set(Some(quirk)));
     }
 
     /// What each server was told, for messages.

@@ -20,6 +20,10 @@ pub struct Settings {
     pub style: Style,
     /// HASH with CRC32.
     pub hash: bool,
+    /// XSHA256.
+    pub xsha256: bool,
+    /// XCRC.
+    pub xcrc: bool,
     /// MLSD and MLST.
     pub facts: bool,
     pub size: bool,
@@ -35,8 +39,13 @@ pub struct Settings {
     pub tls: bool,
     /// 522 at a protected data connection that resumes no session.
     pub require_reuse: bool,
-    /// An upload that was broken off leaves nothing.
+    /// An upload that was broken off leaves nothing (vsftpd's `delete_failed_uploads`, ProFTPD's
+    /// `DeleteAbortedStores`).
     pub discards: bool,
+    /// A file that is restarted has a hidden name until its end (Pure-FTPd; so said by ESTA and ESTP).
+    pub hides: bool,
+    /// Replies come byte by byte, a millisecond apart.
+    pub mumbles: bool,
     /// Bytes a second of each transfer; 0 for no limit.
     pub rate: u64,
     /// How many bytes a transfer writes at a time.
@@ -53,6 +62,8 @@ impl Settings {
         Self {
             style,
             hash: false,
+            xsha256: false,
+            xcrc: false,
             facts: style != Style::Vsftpd,
             size: true,
             mdtm: true,
@@ -64,12 +75,53 @@ impl Settings {
             tls: false,
             require_reuse: false,
             discards: false,
+            hides: style == Style::PureFtpd,
+            mumbles: false,
             rate: 0,
             piece: 512,
             account: None,
             foreign_pasv: false,
         }
     }
+}
+
+/// What a server does once in an unusual order, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quirk {
+    /// 226 before the first byte of a download, whose data follows.
+    WordFirst,
+    /// All of a download and its end, and only then 150 and 226.
+    DataFirst,
+    /// A download without 150.
+    NoMark,
+    /// 150 twice.
+    TwoMarks,
+    /// A 226 in place of 150, with no data connection used.
+    NoData,
+    /// Behind the last reply, in one piece with it, another 226.
+    TwoWords,
+    /// The same, a second later.
+    LateWord,
+    /// No last reply at all, and nothing else either.
+    NoWord,
+    /// 421 in place of 150, and the end.
+    LeavesAtMark,
+    /// After so many bytes a proper end of the data, 421, and the end.
+    Leaves(usize),
+    /// 421 in place of the last reply, and the end.
+    LeavesAtEnd,
+}
+
+/// What the servers of a cluster share beside their files.
+#[derive(Debug, Default)]
+pub struct Common {
+    /// What was done that must not be done twice: at which server, and what. An upload is noted when it came to
+    /// its end with bytes of its own and the file was then what the client meant it to be.
+    pub ledger: RefCell<Vec<(String, String)>>,
+    /// The server that heard the last command.
+    pub last: RefCell<String>,
+    /// After so many more commands, whichever server hears the next says 421 and leaves.
+    pub goodbye: Cell<Option<usize>>,
 }
 
 /// A user and the password that is right.
@@ -98,12 +150,21 @@ pub struct Server {
     /// Closes the next download's data connection after so many bytes as if that were the end, and
     /// says 451.
     pub stumbles: Cell<Option<usize>>,
+    /// The next transfer goes like this.
+    pub quirk: Cell<Option<Quirk>>,
     /// Connections accepted so far.
     pub connections: Cell<usize>,
+    /// What it shares with the others.
+    pub common: Rc<Common>,
 }
 
 impl Server {
-    pub fn new(name: &str, settings: Settings, tree: &Rc<RefCell<Tree>>) -> Rc<Self> {
+    pub fn new(
+        name: &str,
+        settings: Settings,
+        tree: &Rc<RefCell<Tree>>,
+        common: &Rc<Common>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             name: name.to_owned(),
             settings,
@@ -116,7 +177,9 @@ impl Server {
             sleepy: Cell::new(None),
             trips: Cell::new(None),
             stumbles: Cell::new(None),
+            quirk: Cell::new(None),
             connections: Cell::new(0),
+            common: Rc::clone(common),
         })
     }
 
@@ -133,6 +196,27 @@ impl Server {
             .entry(verb.to_owned())
             .or_default()
             .push_back(reply.to_owned());
+    }
+
+    /// Notes what must not be done twice.
+    pub(super) fn did(&self, what: impl Into<String>) {
+        let entry = (self.name.clone(), what.into());
+        self.common.ledger.borrow_mut().push(entry);
+    }
+
+    /// Whether a command is answered with 421, and notes it.
+    pub(super) fn hears(&self, line: String) -> bool {
+        self.common.last.borrow_mut().clone_from(&self.name);
+        self.heard.borrow_mut().push(line);
+        let leaves = |left: &Cell<Option<usize>>| match left.get() {
+            Some(now) => {
+                left.set(now.checked_sub(1));
+                now == 0
+            }
+            None => false,
+        };
+        // Both count.
+        leaves(&self.sleepy) | leaves(&self.common.goodbye)
     }
 
     pub(super) fn take_instead(&self, verb: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use director_sdk::testing::{Wire, WireListener};
 
 use super::control::Control;
-use super::server::{Server, USER};
+use super::server::{Quirk, Server, USER};
 use super::style::Style;
 use super::transfer::{Job, Outcome};
 use super::tree::{self, Entry, No, absolute, crc32};
@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) data: DataEnd,
     epsv_all: bool,
     pub(super) private: bool,
+    /// The present transfer's.
+    pub(super) quirk: Option<Quirk>,
 }
 
 /// A command that is one of these may come before the login.
@@ -40,9 +42,11 @@ const BEFORE_LOGIN: [&str; 14] = [
 
 impl Session {
     pub(super) fn new(server: Rc<Server>, wire: Wire) -> Self {
+        let control = Control::new(wire, server.settings.mumbles);
         Self {
             server,
-            control: Control::new(wire),
+            control,
+            quirk: None,
             named: None,
             logged_in: false,
             cwd: b"/".to_vec(),
@@ -73,12 +77,8 @@ impl Session {
         self.control.raw(&style.greeting()).await?;
         while let Some(line) = self.control.line().await? {
             let shown = String::from_utf8_lossy(&line).into_owned();
-            self.server.heard.borrow_mut().push(shown);
-            if let Some(left) = self.server.sleepy.get() {
-                self.server.sleepy.set(left.checked_sub(1));
-                if left == 0 {
-                    return self.say(style.asleep()).await;
-                }
+            if self.server.hears(shown) {
+                return self.say(style.asleep()).await;
             }
             let (verb, argument) = split(&line);
             if let Some(instead) = self.server.take_instead(&verb) {
@@ -108,7 +108,9 @@ impl Session {
             "AUTH" | "PBSZ" | "PROT" | "CCC" => self.protect(verb, argument).await,
             "PASV" | "EPSV" | "PORT" | "EPRT" => self.open_data(verb, argument).await,
             "CWD" | "XCWD" | "CDUP" | "XCUP" | "PWD" | "XPWD" => self.walk(verb, argument).await,
-            "SIZE" | "MDTM" | "MLST" | "HASH" | "XCRC" => self.tell(verb, argument).await,
+            "SIZE" | "MDTM" | "MLST" | "HASH" | "XCRC" | "XSHA256" => {
+                self.tell(verb, argument).await
+            }
             "DELE" | "MKD" | "XMKD" | "RMD" | "XRMD" | "RNFR" | "RNTO" | "MFMT" | "SITE" => {
                 self.change(verb, argument).await
             }
@@ -198,6 +200,8 @@ impl Session {
             (settings.tls, "PROT"),
             (settings.epsv, "EPRT"),
             (settings.epsv, "EPSV"),
+            (settings.hides, "ESTA"),
+            (settings.hides, "ESTP"),
             (settings.hash, "HASH CRC32*"),
             (settings.mdtm, "MDTM"),
             (settings.mfmt, "MFMT"),
@@ -206,6 +210,8 @@ impl Session {
             (settings.restart, "REST STREAM"),
             (settings.size, "SIZE"),
             (true, "UTF8"),
+            (settings.xcrc, "XCRC"),
+            (settings.xsha256, "XSHA256"),
         ];
         let mut text = "211-Features:\r\n".to_owned();
         for (_, feature) in all.into_iter().filter(|(has, _)| *has) {
@@ -332,6 +338,8 @@ impl Session {
                 "SIZE" => settings.size,
                 "MDTM" => settings.mdtm,
                 "MLST" => settings.facts,
+                "XCRC" => settings.xcrc,
+                "XSHA256" => settings.xsha256,
                 _ => settings.hash,
             },
         );
@@ -358,6 +366,9 @@ impl Session {
                 ("SIZE", Some(Entry::File { bytes, .. })) => format!("213 {}", bytes.len()),
                 ("MDTM", Some(Entry::File { modified, .. })) => format!("213 {}", text(modified)),
                 ("XCRC", Some(Entry::File { bytes, .. })) => format!("250 {:08X}", crc32(bytes)),
+                ("XSHA256", Some(Entry::File { bytes, .. })) => {
+                    format!("250 {}", tree::sha256(bytes))
+                }
                 (_, Some(Entry::File { bytes, .. })) => {
                     format!("213 CRC32 0-{} {:08x} {name}", bytes.len(), crc32(bytes))
                 }
@@ -405,8 +416,12 @@ impl Session {
                 done
             }
             "MFMT" => return self.touch(argument).await,
+            // As often as one likes.
+            _ if name.to_ascii_uppercase().starts_with("UMASK") => {
+                return self.say("200 UMASK set.").await;
+            }
             _ => {
-                self.control.effect(format!("SITE {name}"));
+                server.did(format!("SITE {name}"));
                 return self.say("200 SITE command ok.").await;
             }
         };
@@ -417,6 +432,7 @@ impl Session {
         };
         if done.is_ok() && matches!(verb, "DELE" | "MKD" | "RMD") && !is_temporary(&path) {
             self.control.effect(format!("{verb} {}", text(&path)));
+            server.did(format!("{verb} {}", text(&path)));
         }
         self.say(reply).await
     }
@@ -424,9 +440,11 @@ impl Session {
     fn renamed(&self, from: &[u8], to: &[u8]) {
         if is_temporary(from) {
             self.stored(to);
+            self.server.did(format!("STOR {}", text(to)));
         } else {
-            self.control
-                .effect(format!("RNTO {} {}", text(from), text(to)));
+            let did = format!("RNTO {} {}", text(from), text(to));
+            self.control.effect(did.clone());
+            self.server.did(did);
         }
     }
 
@@ -437,8 +455,9 @@ impl Session {
         let done = self.server.tree.borrow_mut().set_modified(&path, time);
         match done {
             Ok(()) => {
-                self.control
-                    .effect(format!("MFMT {} {}", text(time), text(&path)));
+                let did = format!("MFMT {} {}", text(time), text(&path));
+                self.control.effect(did.clone());
+                self.server.did(did);
                 self.say(format!("213 Modify={}; {}", text(time), text(name)))
                     .await
             }
@@ -564,7 +583,19 @@ impl Session {
                 .say("501 Restart of uploads is not allowed here.")
                 .await;
         }
-        let opened = self.server.tree.borrow_mut().open(&path, at);
+        if self.rest > 0 && self.ascii && style == Style::PureFtpd {
+            self.data = DataEnd::None;
+            return self.say("503 No resume in ASCII mode.").await;
+        }
+        let hidden = (self.rest > 0 && self.server.settings.hides).then(|| hidden(&path));
+        let writes = hidden.clone().unwrap_or_else(|| path.clone());
+        let opened = {
+            let mut tree = self.server.tree.borrow_mut();
+            if hidden.is_some() {
+                let _it_may_be_new = tree.rename(&path, &writes);
+            }
+            tree.open(&writes, at)
+        };
         if let Err(no) = opened {
             self.data = DataEnd::None;
             return self.say(style.refused("STOR", &name, no.text())).await;
@@ -574,20 +605,57 @@ impl Session {
             _ => style.receiving(&name, self.ascii),
         };
         let job = Job::Receive {
-            path: path.clone(),
+            path: writes.clone(),
             at,
             ascii: self.ascii,
         };
         let outcome = self.transfer(job, &opening).await?;
+        if hidden.is_some() {
+            let renamed = self.server.tree.borrow_mut().rename(&writes, &path);
+            if let Err(no) = renamed {
+                return self.say(style.refused("STOR", &name, no.text())).await;
+            }
+        }
         match outcome {
-            Outcome::Done => self.stored(&path),
-            Outcome::Broken | Outcome::NoConnection | Outcome::Unprotected | Outcome::Aborted => {
+            Outcome::Done => self.completed(verb, &path, at),
+            Outcome::Said => {}
+            Outcome::Broken
+            | Outcome::NoConnection
+            | Outcome::Unprotected
+            | Outcome::Aborted
+            | Outcome::Leaving => {
                 if self.server.settings.discards {
                     let _it_may_be_gone = self.server.tree.borrow_mut().delete(&path);
                 }
             }
         }
+        if outcome == Outcome::Broken && style == Style::PureFtpd {
+            // `dostor` in its ftpd.c: the code is that of a success.
+            return self
+                .say("226-Transfer aborted\r\n226 0.001 seconds (measured here)")
+                .await;
+        }
         self.conclude(outcome, style.transferred()).await
+    }
+
+    /// An upload that began at `at` has come to its end.
+    fn completed(&self, verb: &str, path: &[u8], at: usize) {
+        self.stored(path);
+        let name = text(path);
+        let (moved, right) = {
+            let tree = self.server.tree.borrow();
+            let bytes = tree.file(path).map(|(bytes, _)| bytes).unwrap_or_default();
+            let expected = self.server.expected.borrow();
+            let right = expected.get(&name).is_none_or(|right| right == bytes);
+            (bytes.len() > at || bytes.is_empty(), right)
+        };
+        // A restart at the end moves nothing, and does nothing twice.
+        if !is_temporary(path) && moved && right {
+            self.server.did(match verb {
+                "STOU" => "STOU".to_owned(),
+                _ => format!("STOR {name}"),
+            });
+        }
     }
 
     fn unused_name(&self) -> Vec<u8> {
@@ -600,7 +668,28 @@ impl Session {
 
     async fn conclude(&mut self, outcome: Outcome, end: &str) -> io::Result<()> {
         let style = self.server.settings.style;
+        let outcome = match self.quirk {
+            Some(Quirk::LeavesAtEnd) => Outcome::Leaving,
+            _ => outcome,
+        };
         match outcome {
+            Outcome::Said => Ok(()),
+            Outcome::Leaving => {
+                self.say(style.asleep()).await?;
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            _ if self.quirk == Some(Quirk::NoWord) => std::future::pending().await,
+            Outcome::Done if self.quirk == Some(Quirk::TwoWords) => {
+                self.say(format!("{end}\r\n226 Again.")).await
+            }
+            Outcome::Done if self.quirk == Some(Quirk::LateWord) => {
+                self.say(end).await?;
+                self.control.sleep(std::time::Duration::from_secs(1)).await;
+                self.say("226 Again.").await
+            }
+            Outcome::Broken if self.quirk == Some(Quirk::TwoWords) => {
+                self.say(format!("{}\r\n{end}", style.broken())).await
+            }
             Outcome::Done => self.say(end).await,
             Outcome::Broken => self.say(style.broken()).await,
             Outcome::NoConnection => self.say(style.no_data_connection()).await,
@@ -619,6 +708,12 @@ impl Session {
 /// The names that an upload has until it is complete.
 pub(super) fn is_temporary(path: &[u8]) -> bool {
     tree::name(path).starts_with(b".")
+}
+
+/// The name that a file has while Pure-FTPd restarts it.
+fn hidden(path: &[u8]) -> Vec<u8> {
+    let name = [b".pureftpd-upload.", tree::name(path)].concat();
+    absolute(&tree::parent(path), &name)
 }
 
 /// Bytes for the eye.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use director_sdk::testing::{Wire, WireListener};
 use futures_util::future::{Either, select};
 
-use super::server::Server;
+use super::server::{Quirk, Server};
 use super::session::{DataEnd, Session};
 
 /// How long a server waits for its data connection.
@@ -33,6 +33,10 @@ pub(super) enum Outcome {
     /// The data connection's TLS did not resume a session.
     Unprotected,
     Aborted,
+    /// It goes, and says so.
+    Leaving,
+    /// Its last word is said.
+    Said,
 }
 
 /// What came while a server waited for its data connection.
@@ -45,6 +49,7 @@ enum Awaited {
 impl Session {
     /// Opens the data connection, says `opening`, and does the job; hears ABOR and STAT meanwhile.
     pub(super) async fn transfer(&mut self, job: Job, opening: &str) -> io::Result<Outcome> {
+        self.quirk = None;
         let end = std::mem::replace(&mut self.data, DataEnd::None);
         let data = match end {
             DataEnd::None => return Ok(Outcome::NoConnection),
@@ -58,7 +63,35 @@ impl Session {
         let Ok(mut data) = data else {
             return Ok(Outcome::NoConnection);
         };
-        self.say(opening).await?;
+        self.quirk = self.server.quirk.take();
+        let style = self.server.settings.style;
+        match self.quirk {
+            Some(Quirk::DataFirst) => {
+                let outcome = perform(&self.server, data, job).await;
+                self.say(opening).await?;
+                return Ok(outcome);
+            }
+            Some(Quirk::WordFirst) => {
+                let said = format!("{opening}\r\n{}", style.transferred());
+                self.say(said).await?;
+                perform(&self.server, data, job).await;
+                return Ok(Outcome::Said);
+            }
+            Some(Quirk::NoData) => {
+                self.say(style.transferred()).await?;
+                return Ok(Outcome::Said);
+            }
+            Some(Quirk::NoMark) => {}
+            Some(Quirk::TwoMarks) => self.say(format!("{opening}\r\n{opening}")).await?,
+            Some(Quirk::LeavesAtMark) => return Ok(Outcome::Leaving),
+            Some(Quirk::Leaves(at)) => {
+                self.server.trips.set(Some(at));
+                self.say(opening).await?;
+            }
+            Some(Quirk::TwoWords | Quirk::LateWord | Quirk::NoWord | Quirk::LeavesAtEnd) | None => {
+                self.say(opening).await?;
+            }
+        }
         if self.private {
             match data.start_tls(None).await {
                 Ok(tls) if tls.resumed || !self.server.settings.require_reuse => {}
@@ -67,7 +100,8 @@ impl Session {
             }
         }
         let server = Rc::clone(&self.server);
-        let mut work = pin!(perform(&server, data, job));
+        let leaves = matches!(self.quirk, Some(Quirk::Leaves(_)));
+        let mut work = pin!(perform_or_leave(&server, data, job, leaves));
         loop {
             let heard = {
                 let line = pin!(self.control.line());
@@ -114,13 +148,22 @@ fn is_abort(line: &[u8]) -> bool {
     line.eq_ignore_ascii_case(b"ABOR")
 }
 
-async fn perform(server: &Server, mut data: Wire, job: Job) -> Outcome {
+async fn perform(server: &Server, data: Wire, job: Job) -> Outcome {
+    perform_or_leave(server, data, job, false).await
+}
+
+/// `leaves`: it ends its data properly where it breaks off.
+async fn perform_or_leave(server: &Server, mut data: Wire, job: Job, leaves: bool) -> Outcome {
     let done = match job {
         Job::Send(bytes) => send(server, &mut data, &bytes).await,
         Job::Receive { path, at, ascii } => receive(server, &mut data, &path, at, ascii).await,
     };
     match done {
         Ok(()) => Outcome::Done,
+        Err(_) if leaves => {
+            data.close();
+            Outcome::Leaving
+        }
         Err(_) => {
             data.reset();
             Outcome::Broken

@@ -264,6 +264,13 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
+/// A file's SHA-256, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Bytes that do not repeat, different for each `seed`.
 pub fn content(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
