@@ -21,7 +21,7 @@ use crate::up::kept::Kept;
 use crate::up::look;
 use crate::up::rules::{self, How, Plan, Progress, Seen};
 use crate::up::temporary::Renamed;
-use crate::up::way::{Ended, Way, restarts_apart};
+use crate::up::way::{Ended, Way, meant, restarts_apart};
 
 /// What the client is told when its file is there, and its node was lost before it said so.
 const COMPLETE: &str = "Transfer complete.";
@@ -230,7 +230,7 @@ impl Upload {
         let moved = futures_util::select_biased! {
             () = abort.asked().fuse() => return Ok(Moved::ByClient),
             moved = self.kept.send(from, (client, &mut node), director).fuse() => moved,
-            early = link.next_reply().fuse() => return early.map(Moved::Early),
+            early = link.last_reply().fuse() => return early.map(Moved::Early),
         };
         match moved {
             // The end of its data was the client's way to break off.
@@ -281,9 +281,9 @@ impl Upload {
             Moved::All(node) => {
                 let reply = link.last_reply().await;
                 drop(node);
-                reply?
+                meant(reply?)
             }
-            Moved::Early(reply) if !reply.is_complete() => reply,
+            Moved::Early(reply) if !meant(reply.clone()).is_complete() => meant(reply),
             Moved::Early(reply) => {
                 let detail = format!("before the file's end the node said {reply}");
                 return Err(Failure::new(Kind::Garbled, detail));

@@ -36,6 +36,18 @@ pub(crate) struct Ended {
     pub(crate) node: String,
 }
 
+/// A node's last word about an upload as it is meant. Pure-FTPd says 226 of one that broke off, too, and only the
+/// words behind it tell (`dostor` in its `ftpd.c`).
+pub(crate) fn meant(reply: Reply) -> Reply {
+    const ABORTED: &[u8] = b"Transfer aborted";
+    let starts = |line: &Vec<u8>| line.get(..ABORTED.len()).map(<[u8]>::to_ascii_lowercase);
+    let aborted = reply.lines.first().and_then(starts);
+    match aborted.is_some_and(|line| line == ABORTED.to_ascii_lowercase()) {
+        true if reply.is_complete() => Reply::new(426, ABORTED),
+        true | false => reply,
+    }
+}
+
 /// Whether the node gives a file that is restarted another name until its end, so that it is nowhere when
 /// the node is lost: Pure-FTPd, which can be told by these features. It appends in place.
 pub(crate) fn restarts_apart(link: &Link) -> bool {
