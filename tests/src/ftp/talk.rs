@@ -36,6 +36,25 @@ pub struct Talk {
     stream: BufReader<TcpStream>,
 }
 
+/// How a data connection is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To the port that EPSV names.
+    Epsv,
+    /// To the address that PASV names.
+    Pasv,
+    /// From the other side, to the address of PORT.
+    Port,
+    /// From the other side, to the address of EPRT.
+    Eprt,
+}
+
+/// A data connection, or where it is waited for.
+enum End {
+    Connected(TcpStream),
+    Listening(TcpListener),
+}
+
 impl Talk {
     /// Connects and takes the greeting.
     ///
@@ -73,13 +92,15 @@ impl Talk {
     ///
     /// # Errors
     /// When it has another, or none comes.
-    pub async fn say(&mut self, line: &str, code: u16) -> io::Result<Reply> {
+    pub async fn say(&mut self, line: impl AsRef<[u8]>, code: u16) -> io::Result<Reply> {
+        let line = line.as_ref();
         let reply = self.ask(line).await?;
         if reply.code == code {
             return Ok(reply);
         }
         Err(io::Error::other(format!(
-            "`{line}` is answered {:?}, not {code}",
+            "`{}` is answered {:?}, not {code}",
+            line.escape_ascii(),
             reply.lines
         )))
     }
@@ -88,10 +109,14 @@ impl Talk {
     ///
     /// # Errors
     /// When none comes.
-    pub async fn ask(&mut self, line: &str) -> io::Result<Reply> {
-        self.write(format!("{line}\r\n").as_bytes()).await?;
+    pub async fn ask(&mut self, line: impl AsRef<[u8]>) -> io::Result<Reply> {
+        let line = line.as_ref();
+        self.write(&[line, b"\r\n"].concat()).await?;
         let reply = self.reply().await;
-        reply.map_err(|error| io::Error::new(error.kind(), format!("`{line}`: {error}")))
+        reply.map_err(|error| {
+            let line = line.escape_ascii();
+            io::Error::new(error.kind(), format!("`{line}`: {error}"))
+        })
     }
 
     /// Sends bytes as they are.
@@ -155,7 +180,9 @@ impl Talk {
         match timeout(REPLY, self.stream.read_until(b'\n', &mut line)).await {
             Ok(Ok(_)) if line.ends_with(b"\r\n") => {
                 line.truncate(line.len() - 2);
-                Ok(String::from_utf8_lossy(&line).into_owned())
+                // Bytes that are no text are told as `\xff`: lines that differ in them differ.
+                let text = String::from_utf8(line);
+                Ok(text.unwrap_or_else(|error| error.as_bytes().escape_ascii().to_string()))
             }
             Ok(Ok(_)) => Err(io::Error::other(format!(
                 "the line ends without CRLF: {:?}",
@@ -214,17 +241,51 @@ impl Talk {
         Ok(listener)
     }
 
+    /// Listens, and names the address by EPRT.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn active_extended(&mut self) -> io::Result<TcpListener> {
+        let ip = self.stream.get_ref().local_addr()?.ip();
+        let listener = TcpListener::bind((ip, 0)).await?;
+        let family = if ip.is_ipv4() { 1 } else { 2 };
+        let line = format!("EPRT |{family}|{ip}|{}|", listener.local_addr()?.port());
+        self.say(&line, 200).await?;
+        Ok(listener)
+    }
+
     /// One listing or download over a passive connection: its replies, and what came. The data connection of
     /// one that fails in the end may be reset.
     ///
     /// # Errors
     /// When a reply does not come, or the data connection of a good one is not closed but reset.
-    pub async fn receive(&mut self, line: &str) -> io::Result<(Vec<Reply>, Vec<u8>)> {
-        let mut data = self.passive().await?;
+    pub async fn receive(&mut self, line: impl AsRef<[u8]>) -> io::Result<(Vec<Reply>, Vec<u8>)> {
+        self.receive_by(Way::Epsv, line).await
+    }
+
+    /// The same, over a connection that is made in this way.
+    ///
+    /// # Errors
+    /// As [`Talk::receive`].
+    pub async fn receive_by(
+        &mut self,
+        way: Way,
+        line: impl AsRef<[u8]>,
+    ) -> io::Result<(Vec<Reply>, Vec<u8>)> {
+        let end = match way {
+            Way::Epsv => End::Connected(self.passive().await?),
+            Way::Pasv => End::Connected(self.passive_by_address().await?),
+            Way::Port => End::Listening(self.active().await?),
+            Way::Eprt => End::Listening(self.active_extended().await?),
+        };
         let first = self.ask(line).await?;
         if first.code >= 200 {
             return Ok((vec![first], Vec::new()));
         }
+        let mut data = match end {
+            End::Connected(data) => data,
+            End::Listening(listener) => timeout(REPLY, listener.accept()).await??.0,
+        };
         let mut bytes = Vec::new();
         let end = timeout(REPLY, data.read_to_end(&mut bytes)).await?;
         drop(data); // ProFTPD says its last word only then
@@ -239,7 +300,7 @@ impl Talk {
     ///
     /// # Errors
     /// When the connection breaks.
-    pub async fn send(&mut self, line: &str, bytes: &[u8]) -> io::Result<Vec<Reply>> {
+    pub async fn send(&mut self, line: impl AsRef<[u8]>, bytes: &[u8]) -> io::Result<Vec<Reply>> {
         let mut data = self.passive().await?;
         let first = self.ask(line).await?;
         if first.code >= 200 {

@@ -6,8 +6,8 @@
 
 use zeroize::Zeroizing;
 
-/// Telnet's own bytes, RFC 854.
-const SE: u8 = 240;
+/// Telnet's own bytes, RFC 854: the lowest of its commands, and the others that are looked at.
+pub(crate) const SE: u8 = 240;
 const SB: u8 = 250;
 const WILL: u8 = 251;
 const WONT: u8 = 252;

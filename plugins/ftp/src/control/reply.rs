@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::line::{IAC, escape};
+use super::line::{IAC, SE, escape};
 
 /// Most bytes of one line of a reply.
 pub(crate) const LONGEST_LINE: usize = 16 * 1024;
@@ -194,20 +194,22 @@ impl Replies {
             if self.bytes > MOST_BYTES {
                 return Err(Broken::Long);
             }
-            if std::mem::take(&mut self.iac) {
+            let after_iac = std::mem::take(&mut self.iac);
+            if after_iac && *byte < SE {
+                // No Telnet command: a name with this byte, which the server has not doubled.
+                self.push(IAC)?;
+            } else if after_iac {
                 // Of Telnet's commands in a reply only a doubled 255 says something.
-                if *byte != IAC {
-                    continue;
+                if *byte == IAC {
+                    self.push(IAC)?;
                 }
+                continue;
             } else if *byte == IAC {
                 self.iac = true;
                 continue;
             }
             if *byte != b'\n' {
-                if self.line.len() >= LONGEST_LINE {
-                    return Err(Broken::LongLine);
-                }
-                self.line.push(*byte);
+                self.push(*byte)?;
                 continue;
             }
             if let Some(reply) = self.end_line()? {
@@ -215,6 +217,14 @@ impl Replies {
             }
         }
         Ok((bytes.len(), None))
+    }
+
+    fn push(&mut self, byte: u8) -> Result<(), Broken> {
+        if self.line.len() >= LONGEST_LINE {
+            return Err(Broken::LongLine);
+        }
+        self.line.push(byte);
+        Ok(())
     }
 
     /// Whether a reply has begun and not ended.
@@ -320,6 +330,21 @@ mod tests {
             parse(b"257 \"/\xff\xff\"\r\n").unwrap()[0].lines[0],
             b"\"/\xff\""
         );
+    }
+
+    #[test]
+    fn a_name_with_a_byte_of_255_that_a_server_has_not_doubled_is_kept() {
+        for (bytes, text) in [
+            (&b"257 \"/\xff\" is it\r\n"[..], &b"\"/\xff\" is it"[..]),
+            (b"550 \xff: no\r\n", b"\xff: no"),
+            (b"257 made \xff\r\n", b"made \xff"),
+            // Telnet's own commands are not part of the text.
+            (b"200 o\xff\xf1k\r\n", b"ok"),
+        ] {
+            assert_eq!(parse(bytes).unwrap()[0].lines, [text]);
+        }
+        let path = parse(b"257 \"/\xff\" is it\r\n").unwrap()[0].path();
+        assert_eq!(path.as_deref(), Some(&b"/\xff"[..]));
     }
 
     #[test]
