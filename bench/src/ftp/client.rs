@@ -1,4 +1,4 @@
-//! A client that measures: it speaks just enough FTP to log in and fetch, and throws the bytes away
+//! A client that measures: it speaks just enough FTP to log in, fetch and store, and throws what comes away
 //! without copying them, so that what is measured is the servers' and the proxies' work and not its own.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -120,6 +120,29 @@ impl Client {
         })
     }
 
+    /// Stores `bytes` bytes, all of them zero, over a passive data connection.
+    ///
+    /// # Errors
+    /// A refusal, an end without 226, or a wait of more than half a minute.
+    pub fn store(&mut self, name: &str, bytes: u64) -> io::Result<()> {
+        let mut data = self.data()?;
+        self.say(&format!("STOR {name}"))?;
+        match self.any_reply()? {
+            (150 | 125, _) => {}
+            (_, text) => return Err(unexpected("150", &text)),
+        }
+        let piece = vec![0; PIECE];
+        let mut left = bytes;
+        while left > 0 {
+            let next = left.min(PIECE as u64);
+            // At most a piece, so that it fits.
+            data.write_all(&piece[..next as usize])?;
+            left -= next;
+        }
+        drop(data);
+        self.reply(226).map(|_text| ())
+    }
+
     /// Says goodbye.
     ///
     /// # Errors
@@ -138,6 +161,7 @@ impl Client {
         let address = SocketAddr::new(self.peer.ip(), port);
         let data = TcpStream::connect_timeout(&address, PATIENCE)?;
         data.set_read_timeout(Some(PATIENCE))?;
+        data.set_write_timeout(Some(PATIENCE))?;
         Ok(data)
     }
 

@@ -148,12 +148,12 @@ pub fn table(figures: &[Figure]) -> String {
         // Writing to a string does not fail.
         let _ok = writeln!(text, "{}", figure.name);
         for (way, median) in &figure.medians {
-            let _ok = writeln!(text, "    {way:<12} {median:>12.2}");
+            let _ok = writeln!(text, "    {way:<14} {median:>12.2}");
         }
         if let Some(held) = &figure.held {
             let verdict = if figure.met() { "met" } else { "MISSED" };
             let (what, value, bar) = (&held.what, held.value, held.bar.told());
-            let _ok = writeln!(text, "    {what:<24} {value:.3}   ({bar}: {verdict})");
+            let _ok = writeln!(text, "    {what:<30} {value:.3}   ({bar}: {verdict})");
         }
     }
     text

@@ -25,6 +25,20 @@ const START: Duration = Duration::from_secs(10);
 /// Where HAProxy and mod_proxy listen: addresses of the loopback of their own.
 const HAPROXY: &str = "127.0.0.31";
 const MOD_PROXY: &str = "127.0.0.32";
+const HAPROXY_COPYING: &str = "127.0.0.33";
+
+/// The server itself.
+pub const DIRECT: &str = "direct";
+/// The director as it is configured by default, with shared storage.
+pub const DIRECTOR: &str = "director";
+/// The director where only the last bytes prove a file, which it must see for that.
+pub const DIRECTOR_TAIL: &str = "director-tail";
+/// HAProxy, splicing.
+pub const SPLICING: &str = "haproxy";
+/// HAProxy without splice: every byte is copied through user space.
+pub const COPYING: &str = "haproxy-copy";
+/// ProFTPD's mod_proxy.
+pub const PROXYING: &str = "mod_proxy";
 
 /// One way to the server.
 #[derive(Debug)]
@@ -53,7 +67,7 @@ pub struct Ways {
     /// The ways; the first is the direct one, the second the director's.
     pub ways: Vec<Way>,
     /// What runs.
-    running: (Server, Director, Vec<Program>),
+    running: (Server, [Director; 2], Vec<Program>),
     _folder: Folder,
 }
 
@@ -61,10 +75,18 @@ impl Ways {
     /// An error of a way's, with what the director said meanwhile.
     #[must_use]
     pub fn trouble(&self, way: &Way, error: &io::Error) -> io::Error {
-        self.running
-            .1
+        let [any, tail] = &self.running.1;
+        let stood_by = if way.name == DIRECTOR_TAIL { tail } else { any };
+        stood_by
             .program
             .trouble(&format!("stood by when {} failed: {error}", way.name))
+    }
+
+    /// The ways of these names, in the order of [`Ways::ways`].
+    #[must_use]
+    pub fn named(&self, names: &[&str]) -> Vec<&Way> {
+        let ways = self.ways.iter();
+        ways.filter(|way| names.contains(&way.name)).collect()
     }
 }
 
@@ -89,18 +111,18 @@ pub fn home(path: &Path, big: usize, small: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A director with the FTP plugin before these servers, on one thread.
+/// A director with the FTP plugin before these servers, on one thread; `options` are the plugin's, as TOML.
 ///
 /// # Errors
 /// When it does not start, or a node does not come up.
-pub async fn director(nodes: Vec<String>, more: &str) -> io::Result<Director> {
+pub async fn director(nodes: Vec<String>, options: &str) -> io::Result<Director> {
     let settings = director::Settings {
         service: "ftp".to_owned(),
         plugin: programs::ftp_plugin()?,
         listen: director::LOOPBACK.to_owned(),
         nodes,
-        more: format!("max_sessions = 4000\n{more}"),
-        options: "storage = \"shared\"".to_owned(),
+        more: "max_sessions = 4000".to_owned(),
+        options: format!("storage = \"shared\"\n{options}"),
     };
     let director = Director::start(&settings).await?;
     director.all_up(START).await?;
@@ -118,23 +140,34 @@ pub async fn start(home: &Path, rate: Option<u64>) -> io::Result<Ways> {
     setup.ports = Some(PORTS);
     let server = Server::start(setup).await?;
     let origin = parse(&server.address)?;
-    let director = director(vec![server.address.clone()], "").await?;
+    let nodes = vec![server.address.clone()];
+    let any = director(nodes.clone(), "").await?;
+    let tail = director(nodes, "proof = \"tail\"").await?;
     let mut ways = vec![
         Way {
-            name: "direct",
+            name: DIRECT,
             address: origin,
             between: None,
         },
         Way {
-            name: "director",
-            address: parse(&director.address)?,
-            between: Some(director.program.pid()),
+            name: DIRECTOR,
+            address: parse(&any.address)?,
+            between: Some(any.program.pid()),
+        },
+        Way {
+            name: DIRECTOR_TAIL,
+            address: parse(&tail.address)?,
+            between: Some(tail.program.pid()),
         },
     ];
     let mut programs = Vec::new();
     for (name, started) in [
-        ("haproxy", haproxy(&folder, origin)),
-        ("mod_proxy", mod_proxy(&folder, origin)),
+        (
+            SPLICING,
+            haproxy(&folder, HAPROXY, "option splice-auto", origin),
+        ),
+        (COPYING, haproxy(&folder, HAPROXY_COPYING, "", origin)),
+        (PROXYING, mod_proxy(&folder, origin)),
     ] {
         let (program, address) = started?;
         let between = Some(program.pid());
@@ -149,24 +182,33 @@ pub async fn start(home: &Path, rate: Option<u64>) -> io::Result<Ways> {
     }
     Ok(Ways {
         ways,
-        running: (server, director, programs),
+        running: (server, [any, tail], programs),
         _folder: folder,
     })
 }
 
-fn haproxy(folder: &Folder, origin: SocketAddr) -> io::Result<(Program, SocketAddr)> {
+fn haproxy(
+    folder: &Folder,
+    listen: &str,
+    splice: &str,
+    origin: SocketAddr,
+) -> io::Result<(Program, SocketAddr)> {
     let text = std::fs::read_to_string(peers().join("haproxy.cfg"))?;
     let filled = [
-        ("{LISTEN}", HAPROXY.to_owned()),
+        ("{LISTEN}", listen.to_owned()),
+        ("{SPLICE}", splice.to_owned()),
         ("{FIRST}", PORTS.start().to_string()),
         ("{LAST}", PORTS.end().to_string()),
     ];
-    let config = folder.write("haproxy.cfg", fill(text, origin, &filled))?;
+    let config = folder.write(
+        &format!("haproxy-{listen}.cfg"),
+        fill(text, origin, &filled),
+    )?;
     let mut command = Command::new("/usr/sbin/haproxy");
     command.arg("-db").arg("-f").arg(config);
     Ok((
         Program::start("haproxy", command)?,
-        parse(&format!("{HAPROXY}:2121"))?,
+        parse(&format!("{listen}:2121"))?,
     ))
 }
 
