@@ -8,7 +8,8 @@ use crate::control::feat::Features;
 use crate::control::line::{Command, Heard, Lines, escape};
 use crate::control::reply::{Broken, Replies, Reply};
 use crate::data::address::{self, Family};
-use crate::down::proof::{self, Modified, Question};
+use crate::down::digest::{Of, Question};
+use crate::down::proof::{self, Modified};
 use crate::down::swallow::Delivered;
 
 /// Most bytes of a line that [`command_line`] sets.
@@ -153,11 +154,38 @@ pub fn facts(bytes: &[u8]) {
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::to_vec)
         .collect();
-    let features = Features::of(&Reply { code: 211, lines });
-    let question = Question::best(|verb| features.offers(verb), None);
-    if let Some(digest) = question.and_then(|question| question.read(bytes)) {
-        // Asked again because of this digest, a node is asked for one of its kind.
-        assert!(Question::best(|verb| features.offers(verb), Some(&digest)).is_some());
+    let features = Features::of(&Reply {
+        code: 211,
+        lines: lines.clone(),
+    });
+    // The first word is the file's path, the last line a reply about it.
+    let path = lines
+        .first()
+        .and_then(|line| line.split(|byte| *byte == b' ').next());
+    let of = Of {
+        path: path.unwrap_or_default(),
+        size: Some(bytes.len() as u64),
+        begun: None,
+    };
+    let offers = |verb: &str| features.offers(verb);
+    for code in [213, 250] {
+        let reply = Reply {
+            code,
+            lines: lines.clone(),
+        };
+        let question = Question::best(offers, of);
+        let Some(digest) = question.and_then(|question| question.read(&reply, of)) else {
+            continue;
+        };
+        // Asked again because of this digest, a node is asked for one of its kind, and says the same.
+        let again = Of {
+            begun: Some(&digest),
+            ..of
+        };
+        assert!(Question::best(offers, again).is_some());
+        // A name that looks like a digest is none.
+        let last = lines.last().map(Vec::as_slice).unwrap_or_default();
+        assert!(!last.trim_ascii().eq_ignore_ascii_case(of.path));
     }
 }
 

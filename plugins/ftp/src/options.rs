@@ -34,8 +34,9 @@ pub struct Options {
     pub address: Option<Ipv4Addr>,
     /// What shows that another node has the file that a download was begun with.
     pub proof: Proof,
-    /// Bytes up to which a file's digest is asked for when its download begins.
-    pub digest_limit: u64,
+    /// Bytes up to which a file's digest is asked for when its download begins; by default 16 MiB, and any
+    /// number where nothing but a digest is a proof.
+    pub digest_limit: Option<u64>,
     /// Whether the nodes share one storage.
     pub storage: Storage,
     /// With separate storage: the names of the nodes that take uploads, in this order.
@@ -196,7 +197,7 @@ impl Default for Options {
             ports: Ports::ANY,
             address: None,
             proof: Proof::default(),
-            digest_limit: 16 << 20,
+            digest_limit: None,
             storage: Storage::Shared,
             primary: Vec::new(),
             ring: 16 << 20,
@@ -208,6 +209,15 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Bytes up to which a file's digest is asked for.
+    #[must_use]
+    pub fn digest_limit(&self) -> u64 {
+        self.digest_limit.unwrap_or(match self.proof {
+            Proof::Any | Proof::Tail => 16 << 20,
+            Proof::Digest => u64::MAX,
+        })
+    }
+
     /// Every mistake in it.
     #[must_use]
     pub fn mistakes(&self) -> Vec<ConfigMistake> {

@@ -6,6 +6,7 @@
 
 mod model;
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use director_sdk::testing::{Wire, World};
@@ -381,5 +382,439 @@ fn what_is_to_be_renamed_is_said_anew_after_any_other_command() {
             assert_eq!(client.ask("RNTO /other").await.code, 503, "{between}");
         }
         client.ask("TYPE I").await;
+    });
+}
+
+#[test]
+fn a_digest_of_a_part_proves_nothing() {
+    let world = World::seeded(3);
+    let settings = Settings {
+        hash: true,
+        ..slow(Style::Proftpd)
+    };
+    let cluster = Cluster::separate(&[settings.clone(), settings], &tree());
+    for server in &cluster.servers {
+        // Of the same first bytes, as far as they say: the files are not the same.
+        server.answer_instead("HASH", "213 CRC32 0-10 deadbeef /big");
+    }
+    cluster.start(&world, r#"{"proof": "digest"}"#);
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        let (used, server) = match cluster.servers[0].heard_of("USER") {
+            0 => ("b", &cluster.servers[0]),
+            _ => ("a", &cluster.servers[1]),
+        };
+        server
+            .tree
+            .borrow_mut()
+            .put("/big", content(9, SIZE), BEGUN);
+        let mut data = begun(&mut client, "RETR /big").await;
+        data.read_exact(1000).await.unwrap();
+        world.kill(used);
+        data.read_to_end().await.unwrap_err();
+        assert_eq!(client.reply().await.code, 451);
+    });
+}
+
+#[test]
+fn a_node_that_takes_its_time_for_a_digest_is_well() {
+    let hash = Settings {
+        hash: true,
+        ..Settings::of(Style::Proftpd)
+    };
+    // Larger than it is, so that its digest may take longer than a well node is silent.
+    for (size, seconds, logins) in [(320 << 20, 20, 1), (SIZE, 20, 2)] {
+        let world = World::seeded(1);
+        let cluster = Cluster::shared(std::slice::from_ref(&hash), tree());
+        let server = &cluster.servers[0];
+        server.ponders.set(Duration::from_secs(seconds));
+        server.answer_instead("SIZE", &format!("213 {size}"));
+        cluster.start(&world, r#"{"proof": "digest"}"#);
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            let before = world.now();
+            assert_eq!(client.fetch("RETR /big").await, (content(1, SIZE), 226));
+            let waited = (world.now() - before).as_secs();
+            assert!(waited <= seconds + 1, "{waited}");
+            // Too long: it is not asked for another one at a new link.
+            assert_eq!(server.heard_of("USER"), logins);
+            assert_eq!(server.heard_of("HASH"), 1);
+        });
+    }
+}
+
+#[test]
+fn a_digest_is_asked_for_up_to_its_limit() {
+    let hash = Settings {
+        hash: true,
+        ..Settings::of(Style::Proftpd)
+    };
+    for (options, times) in [
+        ("{}", 1),
+        (r#"{"digest_limit": 399999}"#, 0),
+        (r#"{"proof": "digest", "digest_limit": 399999}"#, 0),
+        (r#"{"proof": "digest", "digest_limit": 400000}"#, 1),
+        (r#"{"proof": "tail"}"#, 0),
+    ] {
+        let world = World::seeded(1);
+        let cluster = Cluster::shared(std::slice::from_ref(&hash), tree());
+        cluster.start(&world, options);
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            assert_eq!(client.fetch("RETR /big").await, (content(1, SIZE), 226));
+        });
+        assert_eq!(cluster.servers[0].heard_of("HASH"), times, "{options}");
+    }
+}
+
+#[test]
+fn a_last_word_that_is_none_is_not_passed_on() {
+    for word in ["350 Go on.", "331 Password required"] {
+        let world = World::seeded(1);
+        let settings = [Settings::of(Style::Vsftpd), Settings::of(Style::Vsftpd)];
+        let cluster = Cluster::shared(&settings, tree());
+        for server in &cluster.servers {
+            server.last_words.borrow_mut().push_back(word.to_owned());
+        }
+        cluster.start(&world, "{}");
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            // One node after the other says it, and then what is right.
+            assert_eq!(client.fetch("RETR /big").await, (content(1, SIZE), 226));
+            assert_eq!(
+                cluster
+                    .servers
+                    .iter()
+                    .map(|s| s.heard_of("RETR"))
+                    .sum::<usize>(),
+                3
+            );
+        });
+    }
+}
+
+#[test]
+fn of_nothing_a_last_word_that_is_none_is_not_passed_on_either() {
+    let world = World::seeded(1);
+    let mut tree = tree();
+    tree.make_directory(b"/empty").unwrap();
+    let cluster = Cluster::shared(&[Settings::of(Style::Vsftpd)], tree);
+    let words = std::iter::repeat_n("350 Go on.".to_owned(), 100);
+    cluster.servers[0].last_words.borrow_mut().extend(words);
+    cluster.start(&world, "{}");
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        assert_eq!(client.fetch("LIST /empty").await, (Vec::new(), 426));
+    });
+}
+
+#[test]
+fn a_node_that_cannot_go_on_is_left_out_and_the_next_one_can() {
+    for (verb, reply) in [
+        ("REST", "502 REST not implemented."),
+        ("REST", "501 No."),
+        ("RETR", "530 Please login with USER and PASS."),
+        ("RETR", "550 Failed to open file."),
+        ("RETR", "553 No."),
+        ("EPSV", "530 Please login with USER and PASS."),
+        ("TYPE", "504 No."),
+    ] {
+        for other in [1, 2] {
+            let world = World::seeded(3);
+            let settings = slow(Style::Vsftpd);
+            let cluster = Cluster::shared(&vec![settings; 3], tree());
+            cluster.start(&world, "{}");
+            world.run(async {
+                let mut client = Client::logged_in(&world).await;
+                let logged_in =
+                    |server: &&std::rc::Rc<_>| model::server::Server::heard_of(server, "USER") > 0;
+                let used = cluster
+                    .servers
+                    .iter()
+                    .position(|server| logged_in(&server))
+                    .unwrap();
+                let server = &cluster.servers[(used + other) % 3];
+                for _ in 0..4 {
+                    server.answer_instead(verb, reply);
+                    // RFC 2428: what EPSV cannot, PASV may.
+                    server.answer_instead("PASV", reply);
+                }
+                let mut data = begun(&mut client, "RETR /big").await;
+                let mut got = data.read_exact(1000).await.unwrap();
+                world.kill(model::NAMES[used]);
+                got.extend(data.read_to_end().await.unwrap_or_default());
+                assert_eq!(client.reply().await.code, 226, "{verb} {reply} {other}");
+                assert!(got == content(1, SIZE));
+            });
+        }
+    }
+}
+
+#[test]
+fn when_no_node_can_go_on_the_client_is_told() {
+    for (verb, reply, code) in [
+        ("REST", "502 REST not implemented.", 426),
+        ("RETR", "530 Please login with USER and PASS.", 426),
+        ("RETR", "550 Failed to open file.", 451),
+    ] {
+        let refuses = |server: &model::server::Server| {
+            for _ in 0..4 {
+                server.answer_instead(verb, reply);
+            }
+        };
+        let world = World::seeded(3);
+        let cluster = Cluster::shared(&vec![slow(Style::Vsftpd); 3], tree());
+        cluster.start(&world, "{}");
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            let mut data = begun(&mut client, "RETR /big").await;
+            data.read_exact(1000).await.unwrap();
+            let used = cluster
+                .servers
+                .iter()
+                .position(|server| server.heard_of("RETR") > 0);
+            cluster.servers.iter().for_each(|server| refuses(server));
+            world.kill(model::NAMES[used.unwrap()]);
+            data.read_to_end().await.unwrap_err();
+            assert_eq!(client.reply().await.code, code, "{verb} {reply}");
+        });
+    }
+}
+
+#[test]
+fn a_node_that_pauses_is_not_taken_for_a_client_that_takes_nothing() {
+    let settings = Settings {
+        // A piece in ten seconds.
+        rate: 51,
+        ..Settings::of(Style::Vsftpd)
+    };
+    let world = World::seeded(1);
+    let mut tree = tree();
+    tree.put("/slow", content(4, 2_000), BEGUN);
+    let cluster = Cluster::shared(&[settings], tree);
+    cluster.start(&world, r#"{"idle_seconds": 4}"#);
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        assert_eq!(client.fetch("RETR /slow").await, (content(4, 2_000), 226));
+    });
+}
+
+/// Telnet's IP and Synch, and ABOR: the codes of what is said then, and how many seconds it took.
+async fn abort(world: &World, client: &mut Client) -> (Vec<u16>, u64) {
+    let before = world.now();
+    client
+        .control
+        .write_urgent(b"\xff\xf4\xff\xf2")
+        .await
+        .unwrap();
+    client.send(b"ABOR\r\n").await;
+    let codes = vec![client.reply().await.code, client.reply().await.code];
+    (codes, (world.now() - before).as_secs())
+}
+
+#[test]
+fn an_abort_before_the_data_connection_is_up_is_heard_at_once() {
+    one(Settings::of(Style::Vsftpd), "{}", async |world, client| {
+        client.ask("EPSV").await;
+        client.send(b"RETR /big\r\n").await;
+        world.sleep(Duration::from_secs(1)).await;
+        assert_eq!(abort(world, client).await, (vec![426, 226], 0));
+        // Nothing runs.
+        assert_eq!(client.ask("ABOR").await.code, 226);
+    });
+}
+
+#[test]
+fn an_abort_while_the_node_makes_a_digest_is_heard() {
+    let world = World::seeded(1);
+    let hash = Settings {
+        hash: true,
+        ..Settings::of(Style::Proftpd)
+    };
+    let cluster = Cluster::shared(&[hash], tree());
+    cluster.servers[0].answer_instead("SIZE", "213 16000000");
+    cluster.start(&world, "{}");
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        for (ponders, logins) in [(2, 1), (5, 2)] {
+            cluster.servers[0].ponders.set(Duration::from_secs(ponders));
+            client.ask("EPSV").await;
+            client.send(b"RETR /big\r\n").await;
+            world.sleep(Duration::from_millis(100)).await;
+            let (codes, seconds) = abort(&world, &mut client).await;
+            assert!(codes == [426, 226] && seconds <= 3, "{codes:?} {seconds}");
+            cluster.servers[0].ponders.set(Duration::ZERO);
+            assert_eq!(client.fetch("RETR /small").await, (content(3, 100), 226));
+            // A link whose dialogue is whole again is kept.
+            assert_eq!(cluster.servers[0].heard_of("USER"), logins);
+        }
+    });
+}
+
+#[test]
+fn an_abort_at_the_end_is_heard_before_the_last_word() {
+    let world = World::seeded(1);
+    let cluster = Cluster::shared(&[Settings::of(Style::Vsftpd)], tree());
+    cluster.servers[0].lingers.set(Duration::from_secs(4));
+    cluster.start(&world, "{}");
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        let mut data = begun(&mut client, "RETR /small").await;
+        assert_eq!(data.read_exact(100).await.unwrap(), content(3, 100));
+        world.sleep(Duration::from_secs(1)).await;
+        assert_eq!(abort(&world, &mut client).await, (vec![426, 226], 0));
+        data.read_to_end().await.unwrap_err();
+        cluster.servers[0].lingers.set(Duration::ZERO);
+        assert_eq!(client.fetch("RETR /small").await, (content(3, 100), 226));
+        assert_eq!(cluster.servers[0].heard_of("USER"), 1, "its link is whole");
+    });
+}
+
+#[test]
+fn an_abort_while_a_switch_is_under_way_is_heard() {
+    let world = World::seeded(1);
+    let settings = [slow(Style::Vsftpd), slow(Style::Vsftpd)];
+    let cluster = Cluster::shared(&settings, tree());
+    cluster.start(&world, "{}");
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        let mut data = begun(&mut client, "RETR /big").await;
+        data.read_exact(1000).await.unwrap();
+        // The one is lost, and the other lets nobody in for a while.
+        for (server, name) in cluster.servers.iter().zip(model::NAMES) {
+            match server.heard_of("RETR") {
+                0 => world.silence(name),
+                _ => world.kill(name),
+            }
+        }
+        world.sleep(Duration::from_millis(100)).await;
+        let (codes, seconds) = abort(&world, &mut client).await;
+        assert!(codes == [426, 226] && seconds <= 5, "{codes:?} {seconds}");
+        data.read_to_end().await.unwrap_err();
+        model::NAMES
+            .iter()
+            .take(2)
+            .for_each(|name| world.revive(name));
+        assert_eq!(client.fetch("RETR /small").await, (content(3, 100), 226));
+    });
+}
+
+/// A listing that is held back up to its end, and larger than what is on its way to a client.
+fn listed() -> Tree {
+    let mut tree = tree();
+    for nth in 0..600 {
+        let path = format!("/many/a-file-of-a-long-name-{nth:04}");
+        tree.put(&path, content(0, 7), BEGUN);
+    }
+    tree
+}
+
+#[test]
+fn a_client_that_does_not_take_the_last_of_it_is_given_up_or_aborts() {
+    for aborts in [false, true] {
+        let world = World::seeded(1);
+        let cluster = Cluster::shared(&[Settings::of(Style::Vsftpd)], listed());
+        cluster.start(&world, r#"{"idle_seconds": 20}"#);
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            let mut data = begun(&mut client, "LIST /many").await;
+            data.read_exact(500).await.unwrap();
+            world.sleep(Duration::from_secs(5)).await;
+            if aborts {
+                assert_eq!(abort(&world, &mut client).await, (vec![426, 226], 0));
+            } else {
+                let before = world.now();
+                assert_eq!(client.reply().await.code, 426);
+                let waited = (world.now() - before).as_secs();
+                assert!((14..=25).contains(&waited), "{waited}");
+            }
+            data.read_to_end().await.unwrap_err();
+            assert_eq!(client.fetch("RETR /small").await, (content(3, 100), 226));
+        });
+        assert_eq!(cluster.servers[0].heard_of("USER"), 1);
+    }
+}
+
+#[test]
+fn a_node_that_dies_while_the_client_takes_the_last_of_it_is_not_seen() {
+    let world = World::seeded(1);
+    let cluster = Cluster::shared(&[Settings::of(Style::Vsftpd)], listed());
+    cluster.start(&world, "{}");
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        let mut data = begun(&mut client, "LIST /many").await;
+        let got = data.read_exact(500).await.unwrap();
+        world.sleep(Duration::from_secs(5)).await;
+        world.declare_down("a");
+        world.sleep(Duration::from_secs(5)).await;
+        let rest = data.read_to_end().await.unwrap();
+        assert_eq!(client.reply().await.code, 226);
+        assert_eq!(
+            String::from_utf8([got, rest].concat())
+                .unwrap()
+                .lines()
+                .count(),
+            600
+        );
+    });
+}
+
+#[test]
+fn pasv_is_for_ipv4_alone() {
+    let mapped = std::net::Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped();
+    for (options, told) in [
+        ("{}", None),
+        (r#"{"address": "203.0.113.7"}"#, Some("203,0,113,7")),
+    ] {
+        for (ip, code) in [(Ipv6Addr::LOCALHOST, 425), (mapped, 227)] {
+            let world = World::seeded(1);
+            let cluster = Cluster::shared(&[Settings::of(Style::Vsftpd)], tree());
+            cluster.start(&world, options);
+            world.run(async {
+                let mut client = Client::over(world.connect_from(IpAddr::V6(ip))).await;
+                client.log_in().await;
+                // What was agreed upon before a refused command stays.
+                let port = port(&client.ask("EPSV").await.text);
+                let reply = client.ask("PASV").await;
+                assert_eq!(reply.code, code, "{ip} {options}");
+                if code == 227 {
+                    let told = told.unwrap_or("127,0,0,1");
+                    assert!(reply.text.contains(told), "{}", reply.text);
+                    return;
+                }
+                let mut data = client.control.connect(port).await.unwrap();
+                assert_eq!(client.ask("LIST").await.code, 150);
+                data.read_to_end().await.unwrap();
+                assert_eq!(client.reply().await.code, 226);
+            });
+        }
+    }
+}
+
+#[test]
+fn when_no_port_is_free_that_is_a_425() {
+    let world = World::seeded(1);
+    let cluster = Cluster::shared(&[Settings::of(Style::Vsftpd)], tree());
+    cluster.start(&world, r#"{"ports": "50000-50001"}"#);
+    world.run(async {
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(Client::logged_in(&world).await);
+        }
+        let [first, second, third] = &mut clients[..] else {
+            panic!("three");
+        };
+        let port = port(&first.ask("EPSV").await.text);
+        assert_eq!(second.ask("PASV").await.code, 227);
+        for command in ["EPSV", "PASV"] {
+            assert_eq!(third.ask(command).await.code, 425);
+        }
+        assert_eq!(third.ask("LIST").await.code, 425);
+        // It is bound before it is named, and free once its connection is there.
+        let mut data = first.control.connect(port).await.unwrap();
+        assert_eq!(first.ask("RETR /small").await.code, 150);
+        assert_eq!(third.fetch("RETR /small").await, (content(3, 100), 226));
+        assert_eq!(data.read_to_end().await.unwrap(), content(3, 100));
+        assert_eq!(first.reply().await.code, 226);
     });
 }

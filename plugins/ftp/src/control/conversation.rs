@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use director_sdk::{Chain, Client, Director, Elapsed, Exception, Failure, Kind, Request};
-use futures_util::future::{Either, select};
+use director_sdk::{Chain, Client, Director, Elapsed, Exception, Failure, Kind};
 
 use super::exchange::Exchange;
 use super::line::{BadLine, Command, Heard};
@@ -27,10 +26,6 @@ use crate::options::Tls;
 use crate::shared::Shared;
 use crate::verbs::{self, Argument};
 
-/// Commands that wait while a transfer runs; beyond, the line is not read.
-const MOST_WAITING: usize = 64;
-/// How long a transfer may take to end by itself after its client has left.
-const LEAVE: Duration = Duration::from_secs(5);
 /// Denied logins after which a client is sent away.
 const MOST_DENIED: u32 = 3;
 /// How long a client's handshake may take.
@@ -54,7 +49,7 @@ pub(crate) struct Conversation {
     /// The instance's.
     pub(crate) shared: Arc<Shared>,
     /// Heard while a transfer ran.
-    waiting: VecDeque<Heard>,
+    pub(super) waiting: VecDeque<Heard>,
     /// The client's last word was said, or heard.
     over: bool,
     /// How often a login was denied.
@@ -102,7 +97,7 @@ impl Abort {
         self.0.asked.load(Ordering::Acquire)
     }
 
-    fn ask(&self) {
+    pub(super) fn ask(&self) {
         self.0.asked.store(true, Ordering::Release);
         let wakers = std::mem::take(
             &mut *self
@@ -394,95 +389,6 @@ impl Conversation {
             true => Reply::new(451, "The server was lost; it is not known what it did."),
             false => Reply::new(451, "No server can do this now."),
         })
-    }
-
-    /// `direct`, with the line read beside it: ABOR is told to `abort`, STAT is answered, and everything
-    /// else waits.
-    ///
-    /// # Errors
-    ///
-    /// The exception that no node could spare the client, or [`Kind::ClientGone`].
-    pub(crate) async fn transfer<R: Request<Account>>(
-        &mut self,
-        request: &mut R,
-        abort: Abort,
-    ) -> Result<R::Reply, Exception> {
-        let (client, director) = (self.client.clone(), self.director.clone());
-        let replier = self.replier.clone();
-        let mut waiting = std::mem::take(&mut self.waiting);
-        let done = {
-            let mut direct = std::pin::pin!(self.director.direct(&mut self.chain, request));
-            let beside = std::pin::pin!(beside(&client, &replier, &mut waiting, &abort));
-            // An ABOR counts before the end of the client's data that came with it.
-            match select(beside, direct.as_mut()).await {
-                Either::Right((done, _)) => done,
-                // The client has left; what was begun ends by itself, or is dropped.
-                Either::Left(_) => match futures_util::poll!(direct.as_mut()) {
-                    Poll::Ready(done) => done,
-                    Poll::Pending => {
-                        abort.ask();
-                        match director.timeout(LEAVE, direct).await {
-                            Ok(done) => done,
-                            Err(Elapsed) => Err(left()),
-                        }
-                    }
-                },
-            }
-        };
-        self.waiting = waiting;
-        done
-    }
-}
-
-fn left() -> Exception {
-    Exception {
-        kind: Kind::ClientGone,
-        code: 0,
-        retry_after: None,
-        node: None,
-        attempt: 0,
-        sent: 0,
-        answered: 0,
-        detail: "the client left in mid-transfer".to_owned(),
-    }
-}
-
-/// Reads the line while a transfer runs. Its end is the client's, by RFC 959 section 4.1.1 (QUIT): an
-/// unexpected end of the control connection is an ABOR and a QUIT.
-async fn beside(
-    client: &ControlLine,
-    replier: &Replier,
-    waiting: &mut VecDeque<Heard>,
-    abort: &Abort,
-) -> Result<(), Failure> {
-    loop {
-        if waiting.len() >= MOST_WAITING {
-            return std::future::pending().await;
-        }
-        let Some(heard) = client.next().await? else {
-            // It has taken its leave, and waits for the transfer's end.
-            if waiting.iter().any(|heard| is(heard, "QUIT")) {
-                return std::future::pending().await;
-            }
-            return Ok(());
-        };
-        if is(&heard, "STAT") && waiting.is_empty() {
-            replier
-                .say(&Reply::new(213, "A transfer is under way."))
-                .await?;
-            continue;
-        }
-        if is(&heard, "ABOR") {
-            abort.ask();
-        }
-        waiting.push_back(heard);
-    }
-}
-
-fn is(heard: &Heard, verb: &str) -> bool {
-    match heard {
-        Heard::Command(command) => command.verb == verb && command.argument.is_none(),
-        Heard::Bad(_) => false,
     }
 }
 

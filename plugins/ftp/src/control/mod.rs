@@ -1,5 +1,6 @@
 //! The control connection: the dialogue with the client, and the session that it makes.
 
+mod beside;
 pub(crate) mod conversation;
 pub(crate) mod exchange;
 pub(crate) mod failures;

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::time::Duration;
 
-use director_sdk::{ClientStream, ClientTls, Director, Failure, Kind, Listener, Who};
+use director_sdk::{ClientStream, ClientTls, Director, Elapsed, Failure, Kind, Listener, Who};
 
 /// How long a client may take to make its data connection. It has asked for the transfer, so it is
 /// about to.
@@ -54,19 +54,25 @@ impl ClientEnd {
 
     /// The data connection of a transfer that begins now; `None` when the client has said nothing of
     /// where to. `tls` says how the connection is protected, if it is, and whether it must resume the
-    /// control connection's session.
+    /// control connection's session; `patience` how long the client may take nothing.
     pub(crate) fn take(
         &mut self,
         director: &Director,
         control: &ClientStream,
         (tls, reuse): (Option<ClientTls>, bool),
+        patience: Duration,
     ) -> Option<ClientData> {
         let state = match std::mem::take(self) {
             Self::Nowhere => return None,
             Self::Passive(listener) => State::Listening(listener),
             Self::Active(port) => State::Connecting(Box::pin(director.connect(control, port))),
         };
-        Some(ClientData { state, tls, reuse })
+        Some(ClientData {
+            state,
+            tls,
+            reuse,
+            patience,
+        })
     }
 }
 
@@ -78,6 +84,8 @@ pub(crate) struct ClientData {
     tls: Option<ClientTls>,
     /// It must resume the control connection's session.
     reuse: bool,
+    /// How long the client may take nothing.
+    patience: Duration,
 }
 
 enum State {
@@ -150,14 +158,19 @@ impl ClientData {
         Ok(stream)
     }
 
+    /// How long the client may take nothing.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Ends a connection over which nothing went, and nothing will: no file was begun on it.
     ///
     /// # Errors
     ///
-    /// The client is gone.
-    pub(crate) async fn refuse(self) -> Result<(), Failure> {
+    /// The client is gone, or does not take the end.
+    pub(crate) async fn refuse(self, director: &Director) -> Result<(), Failure> {
         match self.state {
-            State::Open(mut stream) => Ok(stream.close().await?),
+            State::Open(stream) => end(stream, director, self.patience).await,
             State::Listening(_) | State::Connecting(_) | State::Failed => Ok(()),
         }
     }
@@ -166,12 +179,44 @@ impl ClientData {
     ///
     /// # Errors
     ///
-    /// The client is gone.
+    /// The client is gone, or takes nothing.
     pub(crate) async fn close(mut self, director: &Director) -> Result<(), Failure> {
-        let stream = self.stream(director).await?;
-        stream.flush().await?;
-        Ok(stream.close().await?)
+        self.stream(director).await?;
+        match self.state {
+            State::Open(stream) => end(stream, director, self.patience).await,
+            State::Listening(_) | State::Connecting(_) | State::Failed => {
+                Err(not_made("it was never made"))
+            }
+        }
     }
+}
+
+/// Flushes and closes, for as long as the client takes something.
+async fn end(
+    mut stream: ClientStream,
+    director: &Director,
+    patience: Duration,
+) -> Result<(), Failure> {
+    loop {
+        let before = stream.info().accepted;
+        let ending = async {
+            stream.flush().await?;
+            stream.close().await
+        };
+        match director.timeout(patience, ending).await {
+            Ok(ended) => return Ok(ended?),
+            Err(Elapsed) if stream.info().accepted == before => {
+                return Err(takes_nothing(patience));
+            }
+            Err(Elapsed) => {}
+        }
+    }
+}
+
+/// The client is there, and takes nothing of what it has asked for.
+pub(crate) fn takes_nothing(patience: Duration) -> Failure {
+    let detail = format!("the client took nothing for {patience:?}");
+    Failure::new(Kind::ClientGone, detail).by_client()
 }
 
 fn not_made(why: &str) -> Failure {

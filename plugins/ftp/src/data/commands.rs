@@ -15,6 +15,15 @@ pub(crate) fn pasv(talk: &mut Conversation) -> Reply {
     if talk.chain.state.epsv_all {
         return Reply::new(503, ONLY_EPSV);
     }
+    // There is no way to say an IPv6 address in a 227, and a client that came by IPv6 cannot be sent to an
+    // IPv4 address from which it would be another.
+    let by_ip4 = match client(talk) {
+        Ok(ip) => Family::of(ip) == Family::V4,
+        Err(refusal) => return refusal,
+    };
+    if !by_ip4 {
+        return Reply::new(425, "This is IPv6: EPSV is the command for it.");
+    }
     let told = talk.shared.options.address;
     let local = match listen(talk) {
         Ok(local) => local,
@@ -24,9 +33,11 @@ pub(crate) fn pasv(talk: &mut Conversation) -> Reply {
         (Some(told), _) => told,
         (None, IpAddr::V4(ip)) => ip,
         (None, IpAddr::V6(_)) => {
-            // There is no way to say an IPv6 address in a 227.
             talk.data = ClientEnd::Nowhere;
-            return Reply::new(425, "This is IPv6: EPSV is the command for it.");
+            return Reply::new(
+                425,
+                "The listener has no IPv4 address: EPSV is the command for it.",
+            );
         }
     };
     let address = SocketAddrV4::new(ip, local.port());

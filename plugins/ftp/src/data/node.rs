@@ -6,7 +6,7 @@ use std::time::Duration;
 use director_sdk::{Director, Failure, Kind, Listener, NodeStream, Who};
 
 use crate::control::link::Link;
-use crate::control::reply::Reply;
+use crate::control::reply::{Degree, Reply};
 use crate::data::address;
 use crate::options::NodeData;
 
@@ -127,9 +127,19 @@ fn positive(reply: &Reply) -> Result<(), Failure> {
     }
 }
 
-/// The node's dialogue is whole, and its answer is no.
+/// The node's dialogue is whole, and its answer is no. A node that cannot make data connections, or not for
+/// this session, says nothing about what others can.
 fn refused(reply: &Reply) -> Failure {
-    Failure::code(reply.code.into(), reply.to_string()).fit()
+    let failure = match reply.degree() {
+        Degree::Permanent => Failure::new(Kind::Missing, format!("no data connection: {reply}"))
+            .with_code(reply.code.into()),
+        Degree::Transient => Failure::code(reply.code.into(), reply.to_string()),
+        Degree::Preliminary | Degree::Complete | Degree::Intermediate => {
+            let detail = format!("asked for a data connection the node said {reply}");
+            return Failure::new(Kind::Garbled, detail);
+        }
+    };
+    failure.fit()
 }
 
 fn garbled(verb: &str, reply: &Reply) -> Failure {

@@ -8,7 +8,7 @@ use crate::control::link::Link;
 use crate::control::reply::Reply;
 
 /// How long a node may take to say that it has ended a transfer; a link of one that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Telnet's IAC, Interrupt Process, IAC, Data Mark; the last one is sent as urgent data (RFC 854,
 /// Synch; RFC 959 §4.1.3, ABOR).

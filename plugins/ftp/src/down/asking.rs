@@ -1,11 +1,20 @@
 //! Asks a node for the facts about a file.
 
-use director_sdk::Failure;
+use std::time::Duration;
+
+use director_sdk::{Director, Failure, Kind};
 
 use crate::control::link::Link;
 use crate::control::reply::Reply;
-use crate::down::proof::{Digest, Facts, Modified, Question, size};
+use crate::down::digest::{Digest, Of, Question};
+use crate::down::proof::{Facts, Modified, size};
 use crate::options::{Options, Proof};
+
+/// How long a node may take for a digest of a small file.
+const DIGEST: Duration = Duration::from_secs(5);
+
+/// Bytes for which it may take a second more: what a busy disk reads.
+const A_SECOND: u64 = 16 << 20;
 
 /// What is to be asked about a file.
 #[derive(Debug, Clone)]
@@ -14,8 +23,10 @@ pub(crate) struct Asking {
     /// Bytes are transferred as they are, so that sizes and digests mean them.
     binary: bool,
     proof: Proof,
-    /// The size up to which a digest is asked for where size and time would do, in bytes.
+    /// The size up to which a digest is asked for, in bytes.
     digest_limit: u64,
+    /// A node has begun to make a digest, and not come to its end in time.
+    too_long: bool,
 }
 
 impl Asking {
@@ -25,7 +36,8 @@ impl Asking {
             path: path.to_vec(),
             binary,
             proof: options.proof,
-            digest_limit: options.digest_limit,
+            digest_limit: options.digest_limit(),
+            too_long: false,
         }
     }
 
@@ -42,11 +54,12 @@ impl Asking {
     ///
     /// # Errors
     ///
-    /// The node is lost.
+    /// The node is lost, or takes too long for a digest.
     pub(crate) async fn ask(
-        &self,
+        &mut self,
         link: &mut Link,
         begun: Option<&Facts>,
+        director: &Director,
     ) -> Result<Facts, Failure> {
         let (wants_size, wants_time) = match self.proof {
             Proof::Any => (self.binary, true),
@@ -66,41 +79,66 @@ impl Asking {
             digest: None,
         };
         if self.wants_digest(&facts, begun) {
-            facts.digest = self.digest(link, begun).await?;
+            facts.digest = self.digest(link, (facts.size, begun), director).await?;
         }
         Ok(facts)
     }
 
-    fn may_want_digest(&self, begun: Option<&Facts>) -> bool {
-        let proves = begun.is_none_or(|begun| begun.digest.is_some());
+    /// Whether a digest is worth its time. One that nothing can be compared with is not, and neither is one of
+    /// a file that has another size than the one begun.
+    fn wants_digest(&self, facts: &Facts, begun: Option<&Facts>) -> bool {
+        let Some(size) = facts.size.or_else(|| self.without_size()) else {
+            return false;
+        };
+        let comparable = begun.is_none_or(|begun| {
+            begun.digest.is_some() && (begun.size.is_none() || begun.size == facts.size)
+        });
         match self.proof {
             Proof::Tail => false,
-            Proof::Digest => self.binary,
-            Proof::Any => self.binary && proves,
+            Proof::Digest | Proof::Any => {
+                self.binary && comparable && !self.too_long && size <= self.digest_limit
+            }
         }
     }
 
-    fn wants_digest(&self, facts: &Facts, begun: Option<&Facts>) -> bool {
-        let small = facts.size.is_some_and(|size| size <= self.digest_limit);
-        self.may_want_digest(begun)
-            && match self.proof {
-                Proof::Digest | Proof::Tail => true,
-                Proof::Any => small || begun.is_some(),
-            }
+    /// What a file's size is taken for that the node does not tell: where nothing but a digest will do and
+    /// none is too large, none.
+    fn without_size(&self) -> Option<u64> {
+        (self.proof == Proof::Digest && self.digest_limit == u64::MAX).then_some(0)
     }
 
+    /// The node is silent while it reads the file, so it owes nothing, and has a time of its own. One that is
+    /// not well meanwhile is found by its probes.
     async fn digest(
-        &self,
+        &mut self,
         link: &mut Link,
-        begun: Option<&Facts>,
+        (size, begun): (Option<u64>, Option<&Facts>),
+        director: &Director,
     ) -> Result<Option<Digest>, Failure> {
-        let begun = begun.and_then(|facts| facts.digest.as_ref());
-        let Some(question) = Question::best(|verb| link.features.offers(verb), begun) else {
+        let of = Of {
+            path: &self.path,
+            size,
+            begun: begun.and_then(|facts| facts.digest.as_ref()),
+        };
+        let Some(question) = Question::best(|verb| link.features.offers(verb), of) else {
             return Ok(None);
         };
-        let reply = link.command(&self.line(question.verb)).await?;
-        let last = reply.lines.last().map(Vec::as_slice).unwrap_or_default();
-        Ok(reply.is_complete().then(|| question.read(last)).flatten())
+        let patience = DIGEST + Duration::from_secs(size.unwrap_or_default() / A_SECOND);
+        link.control.due(false);
+        let command = self.line(question.verb);
+        let answered = director.timeout(patience, link.command(&command)).await;
+        link.control.due(true);
+        let Ok(reply) = answered else {
+            // Its dialogue is not whole, and that is all there is against it.
+            self.too_long = begun.is_none();
+            let kind = match begun {
+                None => Kind::Unknown,
+                Some(_) => Kind::Missing,
+            };
+            let detail = format!("no digest came within {patience:?}");
+            return Err(Failure::new(kind, detail));
+        };
+        Ok(question.read(&reply?, of))
     }
 
     fn line(&self, verb: &str) -> Vec<u8> {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use director_sdk::{Director, Exception, Failure, Kind, Request, Resend};
+use director_sdk::{Director, Elapsed, Exception, Failure, Kind, Request, Resend};
 use futures_util::FutureExt;
 
 use crate::control::conversation::Abort;
@@ -20,6 +20,7 @@ use crate::control::reply::{Degree, Reply};
 use crate::data::{ClientData, NodeEnd};
 use crate::down::abort;
 use crate::down::asking::Asking;
+use crate::down::ended::End;
 use crate::down::movement::{self, Held, Mover};
 use crate::down::proof::{Facts, Verdict};
 use crate::down::swallow::{Delivered, Swallow};
@@ -58,22 +59,6 @@ pub(crate) struct Download {
     diverged: bool,
     /// What a node last refused it with.
     refused: Option<Reply>,
-}
-
-/// How a download ended, beside its reply or exception.
-pub(crate) struct End {
-    /// The client's data connection.
-    pub(crate) data: ClientData,
-    /// The client was told that the transfer begins.
-    pub(crate) marked: bool,
-    /// The client aborted it.
-    pub(crate) aborted: bool,
-    /// No other node was found to have the same file.
-    pub(crate) diverged: bool,
-    /// The client has no byte of it.
-    pub(crate) untouched: bool,
-    /// What a node last refused it with.
-    pub(crate) refused: Option<Reply>,
 }
 
 /// How an attempt begins.
@@ -144,14 +129,16 @@ impl Download {
             diverged: self.diverged,
             untouched: self.delivered.count() == 0,
             refused: self.refused,
+            held: self.held,
+            delivered: self.delivered,
         }
     }
 
     /// Whether this node has what was begun, and from where it is to send.
-    async fn plan(&mut self, link: &mut Link) -> Result<Plan, Failure> {
+    async fn plan(&mut self, link: &mut Link, director: &Director) -> Result<Plan, Failure> {
         let begun = self.marked.then_some(&self.begun);
-        let found = match &self.asking {
-            Some(asking) => asking.ask(link, begun).await?,
+        let found = match &mut self.asking {
+            Some(asking) => asking.ask(link, begun, director).await?,
             None => Facts::default(),
         };
         if !self.marked {
@@ -199,7 +186,12 @@ impl Download {
             let reply = link.command(format!("REST {from}").as_bytes()).await?;
             match reply.degree() {
                 Degree::Intermediate => {}
-                Degree::Transient | Degree::Permanent => return Err(self.refuse(reply)),
+                Degree::Transient | Degree::Permanent => {
+                    let detail = format!("the node restarts no download: {reply}");
+                    let code = reply.code.into();
+                    self.refused = Some(reply);
+                    return Err(Failure::new(Kind::Missing, detail).with_code(code).fit());
+                }
                 Degree::Preliminary | Degree::Complete => {
                     let detail = format!("the node answers REST with {reply}");
                     return Err(Failure::new(Kind::Garbled, detail));
@@ -226,11 +218,19 @@ impl Download {
         Failure::new(Kind::Diverged, what).fit()
     }
 
-    /// The node's answer is no; its dialogue is whole.
+    /// The node's answer is no; its dialogue is whole. In mid-transfer that is this node's answer, for another
+    /// had the file, and let the client have it: others may, too.
     fn refuse(&mut self, reply: Reply) -> Failure {
-        let failure = Failure::code(reply.code.into(), reply.to_string()).fit();
+        let elsewhere = self.marked && reply.degree() == Degree::Permanent;
+        self.diverged |= elsewhere && reply.code == 550 && self.delivered.count() > 0;
+        let failure = if elsewhere {
+            let detail = format!("another node began to send it, this one says {reply}");
+            Failure::new(Kind::Diverged, detail).with_code(reply.code.into())
+        } else {
+            Failure::code(reply.code.into(), reply.to_string())
+        };
         self.refused = Some(reply);
-        failure
+        failure.fit()
     }
 
     /// The node's last word about its transfer.
@@ -253,8 +253,13 @@ impl Download {
             let detail = format!("in mid-transfer the node said {reply}");
             return Err(Failure::new(Kind::Lost, detail).with_code(reply.code.into()));
         }
-        if !reply.is_complete() {
-            return Err(self.refuse(reply));
+        match reply.degree() {
+            Degree::Complete => {}
+            Degree::Transient | Degree::Permanent => return Err(self.refuse(reply)),
+            Degree::Preliminary | Degree::Intermediate => {
+                let detail = format!("at the end of its data the node said {reply}");
+                return Err(Failure::new(Kind::Garbled, detail));
+            }
         }
         if let (true, true, Some(size)) = (continued, self.binary, self.begun.size)
             && place != size
@@ -278,6 +283,61 @@ impl Download {
             self.replier.say(mark).await?;
             self.marked = true;
         }
+        Ok(())
+    }
+
+    /// What comes before the client is looked at: the node is told the type, asked about the file, and agreed
+    /// with upon a data connection.
+    async fn prepare(
+        &mut self,
+        account: &Account,
+        link: &mut Link,
+        director: &Director,
+    ) -> Result<(Plan, NodeEnd), Failure> {
+        link.bring(&account.state).await?;
+        let plan = self.plan(link, director).await?;
+        let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
+        Ok((plan, node))
+    }
+
+    /// As [`prepare`](Self::prepare). Its commands have one reply each, and after an ABOR the rest of them is
+    /// waited for a while, so that the link's dialogue is whole.
+    async fn prepared(
+        &mut self,
+        account: &Account,
+        link: &mut Link,
+        director: &Director,
+    ) -> Result<(Plan, NodeEnd), Failure> {
+        let abort = self.abort.clone();
+        let whole = {
+            let mut preparing = std::pin::pin!(self.prepare(account, link, director).fuse());
+            futures_util::select_biased! {
+                prepared = preparing => return prepared,
+                () = abort.asked().fuse() => {}
+            }
+            match director.timeout(abort::PATIENCE, preparing).await {
+                Ok(Ok(_)) => true,
+                Ok(Err(failure)) => failure.is_fit(),
+                Err(Elapsed) => false,
+            }
+        };
+        self.aborted = true;
+        Err(ended_by_client(whole))
+    }
+
+    /// The client's connection is there before the node begins, which would wait for it otherwise; until then
+    /// the node owes nothing.
+    async fn connected(&mut self, link: &mut Link, director: &Director) -> Result<(), Failure> {
+        let abort = self.abort.clone();
+        link.control.due(false);
+        futures_util::select_biased! {
+            () = abort.asked().fuse() => {
+                self.aborted = true;
+                return Err(ended_by_client(true));
+            }
+            made = self.data.connected(director).fuse() => made?,
+        }
+        link.control.due(true);
         Ok(())
     }
 
@@ -325,11 +385,18 @@ impl Download {
         } else {
             abort::settle(link, director).await
         };
-        let failure = why.unwrap_or_else(|| {
-            Failure::new(Kind::ClientGone, "the client ended the transfer").by_client()
-        });
-        if whole { failure.fit() } else { failure }
+        match why {
+            Some(why) if whole => why.fit(),
+            Some(why) => why,
+            None => ended_by_client(whole),
+        }
     }
+}
+
+/// ABOR; `whole` says whether the link's dialogue is.
+fn ended_by_client(whole: bool) -> Failure {
+    let failure = Failure::new(Kind::ClientGone, "the client ended the transfer").by_client();
+    if whole { failure.fit() } else { failure }
 }
 
 #[async_trait]
@@ -345,33 +412,27 @@ impl Request<Account> for Download {
         account.wanted.accepts(link.control.node_name())?;
         self.held.forget();
         self.refused = None;
-        link.bring(&account.state).await?;
-        let mut plan = self.plan(link).await?;
-        let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
+        let (mut plan, node) = self.prepared(account, link, director).await?;
+        self.connected(link, director).await?;
         let abort = self.abort.clone();
-        // The client's connection is there before the node begins, which would wait for it otherwise; until
-        // then the node owes nothing.
-        link.control.due(false);
-        let made = futures_util::select_biased! {
-            () = abort.asked().fuse() => {
-                self.aborted = true;
-                return Err(Failure::new(Kind::ClientGone, "the client ended it before it began").by_client().fit());
-            }
-            made = self.data.connected(director).fuse() => made,
+        let begun = futures_util::select_biased! {
+            begun = self.begin(link, plan.from).fuse() => Some(begun),
+            () = abort.asked().fuse() => None,
         };
-        link.control.due(true);
-        made?;
-        let mark = match self.begin(link, plan.from).await {
-            Ok(mark) => mark,
+        let mark = match begun {
+            Some(Ok(mark)) => mark,
             // Some servers have no transfer of nothing.
-            Err(failure) if plan.whole && failure.is_fit() => return Ok(Reply::new(226, COMPLETE)),
-            Err(failure) => return Err(failure),
+            Some(Err(failure)) if plan.whole && failure.is_fit() => {
+                return Ok(Reply::new(226, COMPLETE));
+            }
+            Some(Err(failure)) => return Err(failure),
+            None => return Err(self.give_up(link, None, director).await),
         };
         let continued = self.marked;
         self.mark(&mark).await?;
         let mover = Mover {
             director,
-            patience: Duration::from_secs(account.shared.options.idle_seconds),
+            patience: self.data.patience(),
         };
         let moved = futures_util::select_biased! {
             moved = self.transfer((&mut *link, node), plan.again.as_mut(), &mover).fuse() => Some(moved),
@@ -388,14 +449,14 @@ impl Request<Account> for Download {
             }
             None => return Err(self.give_up(link, None, director).await),
         }
-        let reply = self
-            .end(link, (continued, plan.again.as_ref()), director)
-            .await?;
-        let client = self.data.stream(director).await?;
-        mover
-            .release(&mut self.held, client, &mut self.delivered)
-            .await?;
-        Ok(reply)
+        let ended = futures_util::select_biased! {
+            ended = self.end(link, (continued, plan.again.as_ref()), director).fuse() => Some(ended),
+            () = abort.asked().fuse() => None,
+        };
+        match ended {
+            Some(ended) => ended,
+            None => Err(self.give_up(link, None, director).await),
+        }
     }
 
     async fn cleanup(&mut self, _: &mut Account, _: Option<&mut Link>, why: &Exception) -> Resend {

@@ -2,10 +2,14 @@
 
 pub(crate) mod abort;
 mod asking;
+pub(crate) mod digest;
 pub(crate) mod download;
+mod ended;
 mod movement;
 pub(crate) mod proof;
 pub(crate) mod swallow;
+
+use std::time::Duration;
 
 use director_sdk::{ClientTls, Exception, Failure, Kind};
 
@@ -15,7 +19,8 @@ use crate::control::state::Prot;
 use crate::data::ClientData;
 use crate::up;
 use asking::Asking;
-use download::{Download, End};
+use download::Download;
+use ended::End;
 
 /// Performs a `RETR`.
 ///
@@ -86,6 +91,7 @@ pub(crate) fn client_data(talk: &mut Conversation, direction: Direction) -> Opti
         Prot::Clear => false,
     };
     let reuse = talk.shared.options.require_reuse;
+    let patience = Duration::from_secs(talk.shared.options.idle_seconds);
     let Conversation {
         client,
         director,
@@ -100,7 +106,7 @@ pub(crate) fn client_data(talk: &mut Conversation, direction: Direction) -> Opti
             };
             if reuse { tls.require_resumed() } else { tls }
         });
-        data.take(director, control, (tls, private && reuse))
+        data.take(director, control, (tls, private && reuse), patience)
     });
     // A control connection in mid-handshake has no transfer.
     taken.ok().flatten()
@@ -112,25 +118,31 @@ async fn perform(
     mut download: Download,
     abort: Abort,
 ) -> Result<(), Failure> {
-    let done = talk.transfer(&mut download, abort).await;
-    let ended = download.into_end();
+    let done = talk.transfer(&mut download, abort.clone()).await;
+    let mut ended = download.into_end();
+    ended.aborted |= abort.is_asked();
     let reply = match done {
-        Ok(reply) => match ended.data.close(&talk.director).await {
-            Ok(()) => reply,
-            Err(failure) => {
-                tracing::debug!(%failure, "the client did not take the end of its file");
-                broken(failure.detail())
+        Ok(reply) => {
+            let director = talk.director.clone();
+            let finished = talk.heeding(ended.finish(&director), &abort).await;
+            match finished {
+                Some(Ok(())) => reply,
+                Some(Err(failure)) => {
+                    tracing::debug!(%failure, "the client did not take the end of its file");
+                    broken(failure.detail())
+                }
+                None => aborted(),
             }
-        },
+        }
         Err(exception) if ended.aborted => {
             // Reset, so that half a file does not look like one; then ABOR is answered by its verb.
             drop(ended.data);
             tracing::debug!(%exception, "aborted");
-            Reply::new(426, "Transfer aborted.")
+            aborted()
         }
         Err(exception) if ended.untouched && is_answer(&exception, &ended) => {
             // "LIST none" of ProFTPD: 150, no byte, 450. So it ends here, too.
-            close_unused(ended.data).await;
+            close_unused(talk, ended.data, &abort).await;
             before_the_mark(talk, exception, ended.refused)?
         }
         Err(exception) if ended.marked => {
@@ -139,17 +151,23 @@ async fn perform(
             in_the_middle(&exception, ended.diverged)
         }
         Err(exception) => {
-            close_unused(ended.data).await;
+            close_unused(talk, ended.data, &abort).await;
             before_the_mark(talk, exception, ended.refused)?
         }
     };
     talk.say(reply).await
 }
 
-async fn close_unused(data: ClientData) {
-    if let Err(failure) = data.refuse().await {
+async fn close_unused(talk: &mut Conversation, data: ClientData, abort: &Abort) {
+    let director = talk.director.clone();
+    if let Some(Err(failure)) = talk.heeding(data.refuse(&director), abort).await {
         tracing::debug!(%failure, "a data connection that nothing went over");
     }
+}
+
+/// What is said of a transfer that its client has ended; ABOR has a reply of its own.
+fn aborted() -> Reply {
+    Reply::new(426, "Transfer aborted.")
 }
 
 /// Whether the last node has said no, rather than been lost.

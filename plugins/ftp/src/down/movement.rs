@@ -4,7 +4,9 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use director_sdk::{ClientStream, Director, Elapsed, Failure, Kind, NodeStream, RelayEnd};
+use futures_util::FutureExt;
 
+use crate::data::client::takes_nothing;
 use crate::down::swallow::{Delivered, Swallow};
 
 /// How many bytes of a converted transfer are held back until its end: most listings are shorter, and one
@@ -81,7 +83,8 @@ impl Mover<'_> {
     }
 
     /// Nothing of the bytes needs to be known here, so they stay with the host. It is looked at every now
-    /// and then; a node that sends nothing for as long was cut by the host before.
+    /// and then: when nothing moves, and the node has sent something, it is the client that does not take it.
+    /// (A node that sends nothing is the host's to cut.)
     async fn relay(
         &self,
         node: &mut NodeStream,
@@ -96,7 +99,9 @@ impl Mover<'_> {
                 Ok(RelayEnd::FromFailed(error) | RelayEnd::ToFailed(error)) => {
                     return Err(error.into());
                 }
-                Err(Elapsed) if *counter == before => return Err(self.stalled()),
+                Err(Elapsed) if *counter == before && has_sent(node)? => {
+                    return Err(takes_nothing(self.patience));
+                }
                 Err(Elapsed) => {}
             }
         }
@@ -160,11 +165,18 @@ impl Mover<'_> {
             .director
             .timeout(self.patience, client.write_vectored(&pieces))
             .await;
-        Ok(written.map_err(|Elapsed| self.stalled())??)
+        Ok(written.map_err(|Elapsed| takes_nothing(self.patience))??)
     }
+}
 
-    fn stalled(&self) -> Failure {
-        let detail = format!("the client took nothing for {:?}", self.patience);
-        Failure::new(Kind::ClientGone, detail).by_client()
+/// Whether there is something of the node's to be read.
+///
+/// # Errors
+///
+/// The node is lost.
+fn has_sent(node: &mut NodeStream) -> Result<bool, Failure> {
+    match node.fill().now_or_never() {
+        Some(seen) => Ok(!seen?.is_empty()),
+        None => Ok(false),
     }
 }

@@ -3,13 +3,15 @@
 //! A client has half of a file when its node dies. The other half may come from another node only
 //! when that node's file is the same one; what proves it, strongest first:
 //!
-//! 1. a digest of the whole file, by `HASH` or one of the `X` commands (draft-ietf-ftpext2-hash),
+//! 1. a digest of the whole file, by `HASH` or one of the `X` commands ([`digest`](crate::down::digest)),
 //! 2. size and time of the last change, by `SIZE` and `MDTM` (RFC 3659 §4 and §3), taken when the
 //!    transfer began and that node was alive; mirrors have to keep the times of their files,
 //! 3. the last bytes before the place, compared with those that the client got
 //!    ([`Tail`](crate::down::swallow)).
 
 use std::fmt;
+
+use crate::down::digest::Digest;
 
 /// What one node said of a file when it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,9 +44,9 @@ impl Facts {
             return Verdict::Other(format!("its size was {begun} and is {found}"));
         }
         if let (Some(begun), Some(found)) = (&self.digest, &found.digest)
-            && begun.algorithm == found.algorithm
+            && begun.is_comparable(found)
         {
-            return if begun.hex == found.hex {
+            return if begun == found {
                 Verdict::Same
             } else {
                 Verdict::Other(format!("its digest was {begun} and is {found}"))
@@ -115,152 +117,10 @@ pub(crate) fn size(text: &[u8]) -> Option<u64> {
     plain.then(|| std::str::from_utf8(text).ok()?.parse().ok())?
 }
 
-/// How a digest is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    /// SHA-512.
-    Sha512,
-    /// SHA-256.
-    Sha256,
-    /// SHA-1.
-    Sha1,
-    /// MD5.
-    Md5,
-    /// CRC-32: enough against accidents.
-    Crc32,
-}
-
-impl Algorithm {
-    /// Hexadecimal digits of a digest.
-    const fn digits(self) -> usize {
-        match self {
-            Self::Sha512 => 128,
-            Self::Sha256 => 64,
-            Self::Sha1 => 40,
-            Self::Md5 => 32,
-            Self::Crc32 => 8,
-        }
-    }
-
-    /// The algorithm of a name in a reply to `HASH`.
-    fn named(name: &[u8]) -> Option<Self> {
-        const NAMES: [(&[u8], Algorithm); 5] = [
-            (b"SHA-512", Algorithm::Sha512),
-            (b"SHA-256", Algorithm::Sha256),
-            (b"SHA-1", Algorithm::Sha1),
-            (b"MD5", Algorithm::Md5),
-            (b"CRC32", Algorithm::Crc32),
-        ];
-        let mut names = NAMES.iter();
-        names
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, algorithm)| *algorithm)
-    }
-}
-
-/// A digest of a whole file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Digest {
-    algorithm: Algorithm,
-    /// Lower case, with leading zeros.
-    hex: String,
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.algorithm, self.hex)
-    }
-}
-
-impl Digest {
-    fn read(algorithm: Algorithm, hex: &[u8]) -> Option<Self> {
-        let digits = algorithm.digits();
-        // Some servers write a CRC as a number, without leading zeros.
-        let short = algorithm == Algorithm::Crc32 && (1..digits).contains(&hex.len());
-        if !(hex.len() == digits || short) || !hex.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        let hex = String::from_utf8_lossy(hex).to_ascii_lowercase();
-        Some(Self {
-            algorithm,
-            hex: format!("{hex:0>digits$}"),
-        })
-    }
-}
-
-/// A command that yields a digest of a whole file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Question {
-    /// The command; the path follows it.
-    pub(crate) verb: &'static str,
-    /// `None`: the reply says it (`HASH`).
-    algorithm: Option<Algorithm>,
-}
-
-/// Strongest first.
-const QUESTIONS: [Question; 7] = [
-    Question::by("XSHA512", Algorithm::Sha512),
-    Question::by("XSHA256", Algorithm::Sha256),
-    Question {
-        verb: "HASH",
-        algorithm: None,
-    },
-    Question::by("XSHA1", Algorithm::Sha1),
-    Question::by("XSHA", Algorithm::Sha1),
-    Question::by("XMD5", Algorithm::Md5),
-    Question::by("XCRC", Algorithm::Crc32),
-];
-
-impl Question {
-    const fn by(verb: &'static str, algorithm: Algorithm) -> Self {
-        Self {
-            verb,
-            algorithm: Some(algorithm),
-        }
-    }
-
-    /// The best question that a node answers which `offers` these verbs. To prove a file that was
-    /// begun with the digest `begun`, only one that may yield a digest of the same kind is any good.
-    pub(crate) fn best(offers: impl Fn(&str) -> bool, begun: Option<&Digest>) -> Option<Self> {
-        let fitting = |question: &&Self| match (begun, question.algorithm) {
-            (Some(begun), Some(algorithm)) => begun.algorithm == algorithm,
-            (Some(_), None) | (None, _) => true,
-        };
-        let offered: Vec<Self> = QUESTIONS
-            .iter()
-            .filter(|question| offers(question.verb))
-            .filter(fitting)
-            .copied()
-            .collect();
-        // An algorithm that is sure to fit, before one that the server chooses.
-        let sure = offered.iter().find(|question| question.algorithm.is_some());
-        match begun {
-            Some(_) => sure.or(offered.first()).copied(),
-            None => offered.first().copied(),
-        }
-    }
-
-    /// Reads the last line of a positive reply. `HASH` says `SHA-256 0-49 <digest> <path>`; the
-    /// others say the digest, some with the path before it.
-    pub(crate) fn read(&self, line: &[u8]) -> Option<Digest> {
-        let mut words = line
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty());
-        match self.algorithm {
-            Some(algorithm) => words.rev().find_map(|word| Digest::read(algorithm, word)),
-            None => {
-                let algorithm = Algorithm::named(words.next()?)?;
-                // Of the whole file: from its first byte.
-                words.next().filter(|range| range.starts_with(b"0-"))?;
-                Digest::read(algorithm, words.next()?)
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::down::digest::Algorithm;
     use proptest::prelude::*;
 
     fn facts(size: u64, modified: &str, md5: &str) -> Facts {
@@ -309,7 +169,7 @@ mod tests {
     #[test]
     fn digests_of_different_kinds_say_nothing() {
         let other = Facts {
-            digest: Digest::read(Algorithm::Crc32, b"1"),
+            digest: Digest::read(Algorithm::Crc32, b"00000001"),
             ..Facts::default()
         };
         assert_eq!(facts(5, "", A).verdict(&other), Verdict::Unproven);
@@ -342,51 +202,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn digests_are_read_as_servers_write_them() {
-        let hash = Question {
-            verb: "HASH",
-            algorithm: None,
-        };
-        let line = format!("MD5 0-49 {A} a file");
-        assert_eq!(
-            hash.read(line.as_bytes()),
-            Digest::read(Algorithm::Md5, A.as_bytes())
-        );
-        let part = format!("MD5 10-49 {A} a file");
-        assert_eq!(hash.read(part.as_bytes()), None);
-        let md5 = Question::by("XMD5", Algorithm::Md5);
-        for line in [A.to_owned(), A.to_uppercase(), format!("\"/a file\" {A}")] {
-            assert_eq!(
-                md5.read(line.as_bytes()),
-                Digest::read(Algorithm::Md5, A.as_bytes())
-            );
-        }
-        let crc = Question::by("XCRC", Algorithm::Crc32);
-        assert_eq!(crc.read(b"BEEF").unwrap().hex, "0000beef");
-        assert_eq!(crc.read(b""), None);
-        assert_eq!(md5.read(b"Computing MD5 digest"), None);
-    }
-
-    #[test]
-    fn a_second_node_is_asked_for_a_digest_of_the_same_kind() {
-        let offers = |verb: &str| ["HASH", "XMD5", "XCRC"].contains(&verb);
-        assert_eq!(Question::best(offers, None).unwrap().verb, "HASH");
-        let begun = Digest::read(Algorithm::Md5, A.as_bytes());
-        assert_eq!(Question::best(offers, begun.as_ref()).unwrap().verb, "XMD5");
-        let begun = Digest::read(Algorithm::Sha256, A.repeat(2).as_bytes());
-        assert_eq!(Question::best(offers, begun.as_ref()).unwrap().verb, "HASH");
-        assert_eq!(Question::best(|_| false, None), None);
-        assert_eq!(Question::best(|verb| verb == "XCRC", begun.as_ref()), None);
-    }
-
     proptest! {
         #[test]
         fn arbitrary_bytes_are_answered(bytes: Vec<u8>) {
             let _any = (Modified::read(&bytes), size(&bytes));
-            for question in QUESTIONS {
-                let _any = question.read(&bytes);
-            }
         }
 
         #[test]

@@ -73,7 +73,7 @@ pub(crate) async fn store(
         Ok(reply) => {
             if ended.marked {
                 drop(data);
-            } else if let Err(failure) = data.refuse().await {
+            } else if let Err(failure) = data.refuse(&talk.director).await {
                 tracing::debug!(%failure, "a data connection that nothing went over");
             }
             reply
@@ -85,7 +85,7 @@ pub(crate) async fn store(
             broken(&exception, ended)
         }
         Err(exception) => {
-            if let Err(failure) = data.refuse().await {
+            if let Err(failure) = data.refuse(&talk.director).await {
                 tracing::debug!(%failure, "a data connection that nothing went over");
             }
             down::before_the_mark(talk, exception, ended.refused)?

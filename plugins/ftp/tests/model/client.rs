@@ -47,8 +47,13 @@ const GONE: Reply = Reply {
 impl Client {
     /// Connects and is greeted.
     pub async fn new(world: &World) -> Self {
+        Self::over(world.connect()).await
+    }
+
+    /// Is greeted over this connection.
+    pub async fn over(control: Wire) -> Self {
         let mut client = Self {
-            control: world.connect(),
+            control,
             transcript: Vec::new(),
             mode: Mode::Epsv,
             private: false,

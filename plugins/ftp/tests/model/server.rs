@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use director_sdk::testing::{Wire, World};
 
@@ -152,6 +153,12 @@ pub struct Server {
     pub stumbles: Cell<Option<usize>>,
     /// The next transfer goes like this.
     pub quirk: Cell<Option<Quirk>>,
+    /// How long it takes for a digest.
+    pub ponders: Cell<Duration>,
+    /// How long it waits after a download's data before its last word; an ABOR is heard meanwhile.
+    pub lingers: Cell<Duration>,
+    /// What it says instead of that all of a transfer is done.
+    pub last_words: RefCell<VecDeque<String>>,
     /// Connections accepted so far.
     pub connections: Cell<usize>,
     /// What it shares with the others.
@@ -178,6 +185,9 @@ impl Server {
             trips: Cell::new(None),
             stumbles: Cell::new(None),
             quirk: Cell::new(None),
+            ponders: Cell::default(),
+            lingers: Cell::default(),
+            last_words: RefCell::default(),
             connections: Cell::new(0),
             common: Rc::clone(common),
         })

@@ -346,6 +346,10 @@ impl Session {
         if !offered {
             return self.say(style.unknown(verb)).await;
         }
+        let ponders = self.server.ponders.get();
+        if matches!(verb, "HASH" | "XCRC") && !ponders.is_zero() {
+            self.control.sleep(ponders).await;
+        }
         let path = absolute(&self.cwd, argument);
         let name = text(argument);
         let reply = {
@@ -690,7 +694,10 @@ impl Session {
             Outcome::Broken if self.quirk == Some(Quirk::TwoWords) => {
                 self.say(format!("{}\r\n{end}", style.broken())).await
             }
-            Outcome::Done => self.say(end).await,
+            Outcome::Done => {
+                let instead = self.server.last_words.borrow_mut().pop_front();
+                self.say(instead.as_deref().unwrap_or(end)).await
+            }
             Outcome::Broken => self.say(style.broken()).await,
             Outcome::NoConnection => self.say(style.no_data_connection()).await,
             Outcome::Unprotected => {

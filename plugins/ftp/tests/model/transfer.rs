@@ -189,6 +189,10 @@ async fn send(server: &Server, data: &mut Wire, bytes: &[u8]) -> io::Result<()> 
         return Err(io::ErrorKind::ConnectionReset.into());
     }
     data.close();
+    let lingers = server.lingers.get();
+    if !lingers.is_zero() {
+        data.sleep(lingers).await;
+    }
     if stumbles.is_some() {
         // What the peer saw is a proper end; what the reply says is not.
         data.read(&mut [0]).await?;
