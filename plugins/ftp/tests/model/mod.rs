@@ -106,6 +106,16 @@ impl Cluster {
         again.map(|(_, what)| what.clone()).collect()
     }
 
+    /// Nothing was done twice; else `told` is part of the message.
+    pub fn assert_once(&self, told: &str) {
+        let twice = self.done_twice();
+        assert!(
+            twice.is_empty(),
+            "done twice: {twice:?}\n{told}\n{:#?}",
+            self.heard()
+        );
+    }
+
     /// How often something was done, at all servers together.
     pub fn times(&self, what: &str) -> usize {
         let ledger = self.common.ledger.borrow();

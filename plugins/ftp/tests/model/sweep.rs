@@ -130,13 +130,7 @@ where
         talk(&mut client).await;
         client.quit().await
     });
-    let twice = cluster.done_twice();
-    assert!(
-        twice.is_empty(),
-        "done twice: {twice:?}\n{told:#?}\n{:#?}\n{}",
-        cluster.heard(),
-        world.story()
-    );
+    cluster.assert_once(&format!("{told:#?}\n{}", world.story()));
     told
 }
 
