@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::control::feat::{self, Features};
 use crate::options::Options;
-use crate::up::placement::Memory;
+use crate::up::memory::Memory;
 
 /// One an instance.
 pub(crate) struct Shared {

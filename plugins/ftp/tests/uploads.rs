@@ -266,6 +266,74 @@ fn a_path_just_written_is_read_where_it_was_written() {
     });
 }
 
+/// The first primary was dead when the path was written, and is back.
+fn written_at_the_second(talk: impl AsyncFn(&World, &Cluster, &mut Client)) {
+    let sent = content(7, 3_000);
+    Story::separate(PRIMARY).run(async |world, cluster, client| {
+        world.kill("b");
+        assert_eq!(client.store("STOR /pub/one", &sent).await, 226);
+        assert_eq!(file(cluster, 0, "/pub/one").as_ref(), Some(&sent));
+        assert_eq!(client.ask("MKD /pub/dir").await.code, 257);
+        world.revive("b");
+        // Nobody passes the first over any more.
+        world.sleep(Duration::from_secs(10)).await;
+        assert_eq!(client.store("STOR /pub/elsewhere", &sent).await, 226);
+        assert_eq!(file(cluster, 1, "/pub/elsewhere").as_ref(), Some(&sent));
+        talk(world, cluster, client).await;
+    });
+}
+
+#[test]
+fn what_builds_on_a_path_just_written_goes_where_it_was_written() {
+    let (sent, more) = (content(7, 3_000), content(8, 500));
+    written_at_the_second(async |_, cluster, client| {
+        assert_eq!(client.store("APPE /pub/one", &more).await, 226);
+        let both = [sent.clone(), more.clone()].concat();
+        assert_eq!(file(cluster, 0, "/pub/one").as_ref(), Some(&both));
+        assert_eq!(file(cluster, 1, "/pub/one"), None);
+        assert_eq!(client.ask("REST 3000").await.code, 350);
+        assert_eq!(client.store("STOR /pub/one", &sent[..500]).await, 226);
+        let both = [&sent[..], &sent[..500]].concat();
+        assert_eq!(file(cluster, 0, "/pub/one"), Some(both));
+        let touched = client.ask("MFMT 20200101000000 /pub/one").await;
+        assert_eq!(touched.code, 213, "{touched:?}");
+        assert_eq!(client.ask("SITE CHMOD 600 /pub/one").await.code, 200);
+        assert_eq!(cluster.servers[0].heard_of("SITE CHMOD"), 1);
+    });
+    written_at_the_second(async |_, cluster, client| {
+        assert_eq!(client.ask("RNFR /pub/one").await.code, 350);
+        assert_eq!(client.ask("RNTO /pub/two").await.code, 250);
+        // It is remembered under its new name.
+        assert_eq!(client.fetch("RETR /pub/two").await, (sent.clone(), 226));
+        assert_eq!(client.store("APPE /pub/two", &more).await, 226);
+        assert_eq!(client.ask("SIZE /pub/one").await.code, 550);
+        assert_eq!(client.ask("DELE /pub/two").await.code, 250);
+        assert_eq!(file(cluster, 0, "/pub/two"), None);
+        assert_eq!(client.ask("SIZE /pub/two").await.code, 550);
+    });
+    written_at_the_second(async |_, cluster, client| {
+        // A file goes where its directory was made.
+        assert_eq!(client.store("STOR /pub/dir/x", &more).await, 226);
+        assert_eq!(file(cluster, 0, "/pub/dir/x").as_ref(), Some(&more));
+        assert_eq!(client.ask("DELE /pub/dir/x").await.code, 250);
+        assert_eq!(client.ask("RMD /pub/dir").await.code, 250);
+    });
+}
+
+#[test]
+fn a_unique_name_is_read_where_it_was_given() {
+    let sent = content(7, 3_000);
+    Story::separate(PRIMARY).run(async |world, cluster, client| {
+        assert_eq!(client.store("STOU", &sent).await, 226);
+        assert_eq!(file(cluster, 1, "/unique.1").as_ref(), Some(&sent));
+        for _ in 0..6 {
+            let mut other = Client::logged_in(world).await;
+            assert_eq!(other.ask("SIZE unique.1").await.code, 213);
+            other.quit().await;
+        }
+    });
+}
+
 #[test]
 fn a_primary_that_is_dead_before_the_upload_is_passed_over() {
     let sent = content(7, 3_000);

@@ -3,8 +3,10 @@
 pub(crate) mod effect;
 mod kept;
 mod look;
+pub(crate) mod memory;
 pub(crate) mod placement;
 mod rules;
+mod site;
 mod temporary;
 mod upload;
 mod way;
@@ -12,13 +14,14 @@ mod way;
 use director_sdk::{Exception, Failure, Kind};
 
 use crate::control::conversation::{Abort, Conversation};
-use crate::control::exchange::Exchange;
+use crate::control::exchange::{Class, Exchange};
 use crate::control::reply::Reply;
 use crate::down;
 use crate::options::Storage;
 use effect::{Deed, Effect};
 use kept::{Bound, Kept};
-use placement::{Place, Wanted};
+use memory::{Place, Ties};
+use placement::Wanted;
 use rules::How;
 use temporary::Temporary;
 use upload::Upload;
@@ -55,8 +58,14 @@ pub(crate) async fn store(
     let binary = talk.chain.state.kind.is_binary();
     let abort = Abort::default();
     let ends = (talk.replier.clone(), abort.clone(), data);
+    let builds_on = match command {
+        // A whole file takes the place of what was there.
+        Command::Store if from == 0 => Building::Anew(path),
+        Command::Unique => Building::Anew(b"unique"),
+        Command::Store | Command::Append => Building::On(path),
+    };
     let mut upload = Upload::new(way, (path, binary), ends, kept);
-    want_writer(talk);
+    want_writer(talk, builds_on);
     let done = talk.transfer(&mut upload, abort).await;
     let wanted = learn(talk);
     talk.chain.state.allo = None;
@@ -67,7 +76,11 @@ pub(crate) async fn store(
                 // It has sent all, and need not wait for the end of its own connection.
                 tracing::debug!(%failure, "a client's data connection after its upload");
             }
-            wrote(talk, path, &ended.node);
+            match (command, &ended.unique) {
+                (Command::Store | Command::Append, _) => wrote(talk, path, &ended.node),
+                (Command::Unique, Some(name)) => wrote(talk, name, &ended.node),
+                (Command::Unique, None) => {}
+            }
             told(talk, reply, ended.unprotected)
         }
         Ok(reply) => {
@@ -163,20 +176,55 @@ pub(crate) async fn change(
     verb: &str,
     path: &[u8],
 ) -> Result<(), Failure> {
-    want_writer(talk);
+    let from = match &deed {
+        Deed::Rename { from } => Some(from.clone()),
+        Deed::Delete | Deed::MakeDirectory | Deed::RemoveDirectory | Deed::Modify { .. } => None,
+    };
+    want_writer(talk, Building::On(from.as_deref().unwrap_or(path)));
     let mut effect = Effect::new(deed, verb, path);
     let done = talk.director.direct(&mut talk.chain, &mut effect).await;
     learn(talk);
     let reply = match done {
         Ok(reply) => {
-            if reply.is_complete() {
-                wrote(talk, path, effect.node());
+            match from {
+                _ if !reply.is_complete() => {}
+                Some(from) => renamed(talk, &from, path, effect.node()),
+                // What is gone is remembered, too: a read is told so where it was removed.
+                None => wrote(talk, path, effect.node()),
             }
             reply
         }
         Err(exception) => talk.told(exception, None)?,
     };
     talk.say(reply).await
+}
+
+/// Has a node look whether `path` can be renamed, where it was written if it was just written: the reply.
+///
+/// # Errors
+///
+/// The session cannot go on.
+pub(crate) async fn rename_from(talk: &mut Conversation, path: &[u8]) -> Result<Reply, Failure> {
+    want_writer(talk, Building::On(path));
+    let reply = talk.exchange(Exchange::safe("RNFR", Some(path))).await;
+    learn(talk);
+    reply
+}
+
+/// Performs a `SITE`, where the file was written that it is about: the reply.
+///
+/// # Errors
+///
+/// The session cannot go on.
+pub(crate) async fn site(talk: &mut Conversation, argument: &[u8]) -> Result<Reply, Failure> {
+    let (verb, path) = site::read(argument);
+    if site::changes_files(verb) {
+        want_writer(talk, path.map_or(Building::Unknown, Building::On));
+    }
+    let exchange = Exchange::new("SITE", Some(argument), Class::Never);
+    let reply = talk.exchange(exchange).await;
+    learn(talk);
+    reply
 }
 
 /// Asks about a file, where it was written if it was just written, and says the reply.
@@ -192,14 +240,35 @@ pub(crate) async fn ask(talk: &mut Conversation, verb: &str, path: &[u8]) -> Res
     talk.say(reply?).await
 }
 
-/// Has the next request go to a node that takes changes.
-fn want_writer(talk: &mut Conversation) {
+/// What a change builds on, by the client's own name for it.
+#[derive(Debug, Clone, Copy)]
+enum Building<'a> {
+    /// It is not known.
+    Unknown,
+    /// The directory of this path: a file is made there.
+    Anew(&'a [u8]),
+    /// What stands under this path.
+    On(&'a [u8]),
+}
+
+/// Has the next request go to a node that takes changes: the one that has what it builds on, or a primary.
+fn want_writer(talk: &mut Conversation, builds: Building<'_>) {
+    let place = match builds {
+        Building::Unknown => None,
+        Building::Anew(path) | Building::On(path) => place(talk, path),
+    };
+    let ties = match (builds, &place) {
+        (Building::Unknown, _) | (_, None) => Ties::None,
+        (Building::Anew(_), Some(place)) => Ties::Within(place),
+        (Building::On(_), Some(place)) => Ties::To(place),
+    };
     let options = &talk.shared.options;
     talk.chain.wanted = match options.storage {
         Storage::Shared => Wanted::any(),
         Storage::Separate => {
             let now = talk.director.now();
-            talk.shared.placement.writers(&options.primary, now)
+            let placement = &talk.shared.placement;
+            placement.writers(&options.primary, ties, now)
         }
     };
 }
@@ -229,6 +298,15 @@ fn wrote(talk: &Conversation, path: &[u8], node: &str) {
         talk.shared
             .placement
             .wrote(place, node, talk.director.now());
+    }
+}
+
+fn renamed(talk: &Conversation, from: &[u8], to: &[u8], node: &str) {
+    if talk.shared.options.storage == Storage::Separate
+        && let (Some(from), Some(to)) = (place(talk, from), place(talk, to))
+    {
+        let now = talk.director.now();
+        talk.shared.placement.renamed(&from, &to, node, now);
     }
 }
 

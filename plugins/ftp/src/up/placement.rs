@@ -1,21 +1,11 @@
 //! At which node a command has to be performed: uploads and other changes at the first of the primaries
-//! that can be had, reads of a path just written where it was written.
+//! that can be had, what builds on a path just written where it was written ([`Memory`](crate::up::memory::Memory)).
 //!
 //! The director picks nodes by load and health; a node that is not the wanted one is declined before a
 //! word is said to it, and the next is picked. A better node that never comes is taken to be absent when
 //! a declined one is picked for the second time, and for some seconds nobody waits for it.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
 use director_sdk::{Failure, Kind};
-
-/// For how long a node that could not be had is not waited for.
-const ABSENT: Duration = Duration::from_secs(5);
-/// How many written paths are remembered, and for how long.
-const MOST_WRITTEN: usize = 4096;
-const REMEMBERED: Duration = Duration::from_secs(300);
 
 /// Which nodes a request wants, best first, and which it has declined so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +15,8 @@ pub(crate) struct Wanted {
     /// Nodes outside the order will do, when none of it can be had.
     others: bool,
     absent: Vec<bool>,
-    declined: Vec<usize>,
+    /// By rank and name: nodes outside the order have one rank together.
+    declined: Vec<(usize, String)>,
 }
 
 /// What becomes of a node that was picked.
@@ -42,7 +33,8 @@ impl Wanted {
         Self::default()
     }
 
-    fn of(order: Vec<String>, others: bool, is_absent: impl Fn(&str) -> bool) -> Self {
+    /// These, best first; with `others`, any other node after them. Nobody waits for one that `is_absent`.
+    pub(crate) fn of(order: Vec<String>, others: bool, is_absent: impl Fn(&str) -> bool) -> Self {
         Self {
             absent: order.iter().map(|name| is_absent(name)).collect(),
             order,
@@ -65,14 +57,15 @@ impl Wanted {
         if better.all(|absent| *absent) {
             return Look::Accept;
         }
-        let best = self.declined.iter().min();
-        if self.declined.contains(&rank) && best == Some(&rank) {
+        let best = self.declined.iter().map(|(rank, _)| *rank).min();
+        let before = self.declined.iter().any(|(_, declined)| declined == name);
+        if before && best == Some(rank) {
             // All were to be had by now; what is better than this one was not.
             self.absent.iter_mut().take(rank).for_each(|it| *it = true);
             return Look::Accept;
         }
-        if !self.declined.contains(&rank) {
-            self.declined.push(rank);
+        if !before {
+            self.declined.push((rank, name.to_owned()));
         }
         Look::NotNow
     }
@@ -117,7 +110,7 @@ impl Wanted {
     }
 
     /// Names of the nodes that were not to be had.
-    fn absentees(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn absentees(&self) -> impl Iterator<Item = &str> {
         let names = self.order.iter().zip(&self.absent);
         names
             .filter(|(_, absent)| **absent)
@@ -125,120 +118,21 @@ impl Wanted {
     }
 }
 
-/// What the sessions of an instance know together of where to go.
-#[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    /// By name, until when.
-    absent: BTreeMap<String, Duration>,
-    written: VecDeque<Written>,
-}
-
-#[derive(Debug)]
-struct Written {
-    place: Place,
-    node: String,
-    until: Duration,
-}
-
-/// A file, as one user calls it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    user: Vec<u8>,
-    /// Absolute, or from where the login leads.
-    path: Vec<u8>,
-}
-
-impl Place {
-    /// The file that `path` is for `user` in the directory `cwd`.
-    pub(crate) fn of(user: &[u8], cwd: Option<&[u8]>, path: &[u8]) -> Self {
-        let joined = match (path, cwd) {
-            ([b'/', ..], _) | (_, None) => path.to_vec(),
-            (_, Some(cwd)) => [cwd, b"/", path].concat(),
-        };
-        let mut steps: Vec<&[u8]> = Vec::new();
-        for step in joined.split(|byte| *byte == b'/') {
-            match step {
-                b"" | b"." => {}
-                b".." => {
-                    steps.pop();
-                }
-                step => steps.push(step),
-            }
-        }
-        Self {
-            user: user.to_vec(),
-            path: steps.join(&b'/'),
-        }
-    }
-}
-
-impl Memory {
-    fn with<R>(&self, with: impl FnOnce(&mut Known) -> R) -> R {
-        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The nodes for a change: `primary` in this order, or any when there is none.
-    pub(crate) fn writers(&self, primary: &[String], now: Duration) -> Wanted {
-        self.with(|known| {
-            known.absent.retain(|_, until| *until > now);
-            Wanted::of(primary.to_vec(), false, |name| {
-                known.absent.contains_key(name)
-            })
-        })
-    }
-
-    /// The nodes for a read of `place`: where it was just written, if it was.
-    pub(crate) fn readers(&self, place: &Place, now: Duration) -> Wanted {
-        self.with(|known| {
-            known.absent.retain(|_, until| *until > now);
-            let written = known
-                .written
-                .iter()
-                .rev()
-                .find(|written| written.place == *place && written.until > now);
-            written.map_or_else(Wanted::any, |written| {
-                Wanted::of(vec![written.node.clone()], true, |name| {
-                    known.absent.contains_key(name)
-                })
-            })
-        })
-    }
-
-    /// Keeps what a request has learnt of nodes that could not be had.
-    pub(crate) fn learn(&self, wanted: &Wanted, now: Duration) {
-        self.with(|known| {
-            for name in wanted.absentees() {
-                let until = now.saturating_add(ABSENT);
-                known.absent.entry(name.to_owned()).or_insert(until);
-            }
-        });
-    }
-
-    /// Keeps that `place` was written at `node`.
-    pub(crate) fn wrote(&self, place: Place, node: &str, now: Duration) {
-        self.with(|known| {
-            known
-                .written
-                .retain(|written| written.place != place && written.until > now);
-            if known.written.len() >= MOST_WRITTEN {
-                known.written.pop_front();
-            }
-            known.written.push_back(Written {
-                place,
-                node: node.to_owned(),
-                until: now.saturating_add(REMEMBERED),
-            });
-        });
-    }
+/// Which of the nodes, picked one after the other, is accepted.
+#[cfg(test)]
+pub(crate) fn accepted(wanted: &mut Wanted, picks: &[&str]) -> Option<String> {
+    let mut picks = picks.iter();
+    picks
+        .find(|name| wanted.look(name) == Look::Accept)
+        .map(|name| (*name).to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::up::memory::{ABSENT, Memory, Ties};
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn names(n: usize) -> Vec<String> {
         (0..n).map(|n| format!("n{n}")).collect()
@@ -269,7 +163,7 @@ mod tests {
             // And what was learnt of it spares the next request the second round.
             let memory = Memory::default();
             memory.learn(&wanted, Duration::ZERO);
-            let mut next = memory.writers(&names(4), Duration::ZERO);
+            let mut next = memory.writers(&names(4), Ties::None, Duration::ZERO);
             prop_assert_eq!(picked(&mut next, &rounds[..1]), best);
         }
 
@@ -281,6 +175,16 @@ mod tests {
             prop_assert_eq!(wanted.look(&name), Look::NotNow);
             prop_assert_eq!(wanted.look(&name), Look::Accept);
         }
+    }
+
+    #[test]
+    fn two_other_nodes_do_not_make_the_wanted_one_absent() {
+        let mut wanted = Wanted::of(names(1), true, |_| false);
+        let picks = ["n1", "n2", "n0"];
+        assert_eq!(accepted(&mut wanted, &picks).as_deref(), Some("n0"));
+        let mut wanted = Wanted::of(names(1), true, |_| false);
+        let picks = ["n1", "n2", "n2", "n1"];
+        assert_eq!(accepted(&mut wanted, &picks).as_deref(), Some("n2"));
     }
 
     #[test]
@@ -297,16 +201,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let memory = Memory::default();
-        for n in 0..=MOST_WRITTEN {
-            let place = Place::of(b"u", None, n.to_string().as_bytes());
-            memory.wrote(place, "n", Duration::ZERO);
-        }
-        assert_eq!(memory.with(|known| known.written.len()), MOST_WRITTEN);
-    }
-
-    #[test]
     fn a_lost_primary_is_passed_over_at_once_and_tried_again_later() {
         let mut wanted = Wanted::of(names(2), false, |_| false);
         assert_eq!(wanted.look("n0"), Look::Accept);
@@ -314,27 +208,10 @@ mod tests {
         assert_eq!(wanted.look("n1"), Look::Accept);
         let memory = Memory::default();
         memory.learn(&wanted, Duration::ZERO);
-        let mut soon = memory.writers(&names(2), ABSENT / 2);
+        let mut soon = memory.writers(&names(2), Ties::None, ABSENT / 2);
         assert_eq!(soon.look("n1"), Look::Accept);
-        let mut later = memory.writers(&names(2), ABSENT);
+        let mut later = memory.writers(&names(2), Ties::None, ABSENT);
         assert_eq!(later.look("n1"), Look::NotNow);
         assert_eq!(later.look("n0"), Look::Accept);
-    }
-
-    #[test]
-    fn a_read_goes_where_the_path_was_written_by_whatever_name() {
-        let memory = Memory::default();
-        memory.wrote(Place::of(b"u", Some(b"/a"), b"b/./x"), "n1", Duration::ZERO);
-        for (cwd, path) in [(Some(&b"/a/b"[..]), &b"x"[..]), (None, b"/a/c/../b/x")] {
-            let mut wanted = memory.readers(&Place::of(b"u", cwd, path), Duration::ZERO);
-            assert_eq!(wanted.look("n0"), Look::NotNow);
-            assert_eq!(wanted.look("n1"), Look::Accept);
-        }
-        for (user, path) in [(&b"u"[..], &b"/a/x"[..]), (b"v", b"/a/b/x")] {
-            let mut wanted = memory.readers(&Place::of(user, None, path), Duration::ZERO);
-            assert_eq!(wanted.look("n0"), Look::Accept);
-        }
-        let place = Place::of(b"u", None, b"/a/b/x");
-        assert_eq!(memory.readers(&place, REMEMBERED), Wanted::any());
     }
 }

@@ -21,7 +21,7 @@ use crate::up::kept::Kept;
 use crate::up::look;
 use crate::up::rules::{self, How, Plan, Progress, Seen};
 use crate::up::temporary::Renamed;
-use crate::up::way::{Ended, Way, meant, restarts_apart};
+use crate::up::way::{Ended, Way, meant, restarts_apart, unique_name};
 
 /// What the client is told when its file is there, and its node was lost before it said so.
 const COMPLETE: &str = "Transfer complete.";
@@ -176,7 +176,11 @@ impl Upload {
                 let mark = Reply::new(150, "Ok to send data.");
                 self.replier.say(&mark).await?;
             }
-            Way::Shared(..) | Way::Once(_) | Way::Unique => self.replier.say(mark).await?,
+            Way::Unique => {
+                self.ended.unique = unique_name(mark);
+                self.replier.say(mark).await?;
+            }
+            Way::Shared(..) | Way::Once(_) => self.replier.say(mark).await?,
         }
         self.marked = true;
         Ok(())

@@ -32,6 +32,8 @@ pub(crate) struct Ended {
     pub(crate) unprotected: bool,
     /// The client had sent all.
     pub(crate) closed: bool,
+    /// The name that a node gave to a STOU.
+    pub(crate) unique: Option<Vec<u8>>,
     /// The name of the node that was last sent it.
     pub(crate) node: String,
 }
@@ -48,10 +50,30 @@ pub(crate) fn meant(reply: Reply) -> Reply {
     }
 }
 
+/// The name in the mark of a STOU: `FILE: name` (RFC 1123 section 4.1.2.9).
+pub(crate) fn unique_name(mark: &Reply) -> Option<Vec<u8>> {
+    let line = mark.lines.last()?;
+    let (word, name) = line.trim_ascii().split_at_checked(6)?;
+    (word.eq_ignore_ascii_case(b"FILE: ") && !name.is_empty()).then(|| name.to_vec())
+}
+
 /// Whether the node gives a file that is restarted another name until its end, so that it is nowhere when
 /// the node is lost: Pure-FTPd, which can be told by these features. It appends in place.
 pub(crate) fn restarts_apart(link: &Link) -> bool {
     ["ESTA", "ESTP"]
         .iter()
         .all(|name| link.features.offers(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unique_name_is_in_the_mark() {
+        let name = |text: &str| unique_name(&Reply::new(150, text));
+        assert_eq!(name("FILE: a b.1"), Some(b"a b.1".to_vec()));
+        assert_eq!(name("Ok to send data."), None);
+        assert_eq!(name("FILE: "), None);
+    }
 }

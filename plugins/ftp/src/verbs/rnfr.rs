@@ -5,7 +5,7 @@ use director_sdk::Failure;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
-use crate::control::exchange::Exchange;
+use crate::up;
 
 /// RNFR: a question, and kept for the RNTO that follows, at whichever node that is.
 pub(crate) struct Rnfr;
@@ -21,9 +21,7 @@ impl Verb for Rnfr {
     }
 
     async fn run(&self, talk: &mut Conversation, argument: &[u8]) -> Result<(), Failure> {
-        let reply = talk
-            .exchange(Exchange::safe("RNFR", Some(argument)))
-            .await?;
+        let reply = up::rename_from(talk, argument).await?;
         talk.chain.state.rnfr = (reply.code == 350).then(|| argument.to_vec());
         talk.say(reply).await
     }

@@ -5,7 +5,7 @@ use director_sdk::Failure;
 
 use super::{Argument, Verb};
 use crate::control::conversation::Conversation;
-use crate::control::exchange::{Class, Exchange};
+use crate::up;
 
 /// SITE: what it does is the server's own affair, so it is never sent twice. UMASK is kept for the nodes that
 /// the session is moved to.
@@ -22,8 +22,7 @@ impl Verb for Site {
     }
 
     async fn run(&self, talk: &mut Conversation, argument: &[u8]) -> Result<(), Failure> {
-        let exchange = Exchange::new("SITE", Some(argument), Class::Never);
-        let reply = talk.exchange(exchange).await?;
+        let reply = up::site(talk, argument).await?;
         let (verb, mask) = argument.split_at_checked(6).unwrap_or_default();
         if reply.is_complete() && verb.eq_ignore_ascii_case(b"UMASK ") {
             talk.chain.state.umask = Some(mask.trim_ascii().to_vec());
