@@ -37,6 +37,8 @@ pub struct Place {
     pub authority: Option<PathBuf>,
     /// TLS comes first, without AUTH.
     pub implicit: bool,
+    /// The client listens for data (PORT, EPRT), and does not connect for it.
+    pub active: bool,
 }
 
 /// How a client ended.
@@ -52,7 +54,7 @@ pub struct Ended {
 
 const PYTHON: &str = r#"
 import ftplib, ssl, sys
-way, host, port, user, password, remote, local, authority = sys.argv[1:]
+way, host, port, user, password, remote, local, authority, active = sys.argv[1:]
 if authority:
     context = ssl.create_default_context(cafile=authority)
     class Reusing(ftplib.FTP_TLS):
@@ -65,6 +67,7 @@ if authority:
 else:
     ftp = ftplib.FTP()
 ftp.connect(host, int(port), timeout=60)
+ftp.set_pasv(not active)
 ftp.login(user, password)
 if authority:
     ftp.prot_p()
@@ -85,6 +88,7 @@ impl Place {
             address: address.to_owned(),
             authority: None,
             implicit: false,
+            active: false,
         }
     }
 
@@ -95,18 +99,23 @@ impl Place {
             address: address.to_owned(),
             authority: Some(authority.to_path_buf()),
             implicit: false,
+            active: false,
         }
     }
 
-    fn url(&self, remote: &str) -> String {
+    /// The URL of a path, with the account in it.
+    #[must_use]
+    pub fn url(&self, remote: &str) -> String {
         let scheme = if self.implicit { "ftps" } else { "ftp" };
         format!("{scheme}://{USER}:{PASSWORD}@{}/{remote}", self.address)
     }
 
     fn host_and_port(&self) -> (&str, &str) {
-        self.address
+        let (host, port) = self
+            .address
             .rsplit_once(':')
-            .unwrap_or((&self.address, "21"))
+            .unwrap_or((&self.address, "21"));
+        (host.trim_matches(['[', ']']), port)
     }
 }
 
@@ -147,14 +156,17 @@ impl Client {
                 command = lftp(place, &format!("get -e {remote} -o {local}"));
             }
             Self::Tnftp => {
-                command = Command::new("tnftp");
-                command.args(["-n", "-V", "-o"]).arg(local).arg(url);
+                command = tnftp(place);
+                command.arg("-o").arg(local).arg(url);
             }
             Self::Wget => {
                 command = Command::new("wget");
                 command
                     .args(["-nv", "--tries=1", "--timeout=60", "-O"])
                     .arg(local);
+                if place.active {
+                    command.arg("--no-passive-ftp");
+                }
                 if let Some(authority) = &place.authority {
                     command.arg("--ca-certificate").arg(authority);
                     command.arg(url.replacen("ftp://", "ftps://", 1));
@@ -186,11 +198,8 @@ impl Client {
                 command = lftp(place, &format!("put {local} -o {remote}"));
             }
             Self::Tnftp => {
-                command = Command::new("tnftp");
-                command
-                    .args(["-n", "-V", "-u"])
-                    .arg(place.url(remote))
-                    .arg(local);
+                command = tnftp(place);
+                command.arg("-u").arg(place.url(remote)).arg(local);
             }
             Self::Wget => return None,
             Self::Python => command = python(place, "put", remote, local),
@@ -206,6 +215,9 @@ pub fn curl(place: &Place) -> Command {
     command.args(["-sS", "-q", "--connect-timeout", "20"]);
     if let Some(authority) = &place.authority {
         command.arg("--ssl-reqd").arg("--cacert").arg(authority);
+    }
+    if place.active {
+        command.args(["-P", "-"]);
     }
     command
 }
@@ -225,6 +237,9 @@ pub fn lftp(place: &Place, script: &str) -> Command {
         }
         None => settings += "set ftp:ssl-allow no; ",
     }
+    if place.active {
+        settings += "set ftp:passive-mode off; ";
+    }
     let scheme = if place.implicit { "ftps" } else { "ftp" };
     let address = &place.address;
     let open = format!("open -u {USER},{PASSWORD} {scheme}://{address}; ");
@@ -233,6 +248,16 @@ pub fn lftp(place: &Place, script: &str) -> Command {
         .arg("--norc")
         .arg("-c")
         .arg(format!("{settings}{open}{script}"));
+    command
+}
+
+/// tnftp, quiet.
+fn tnftp(place: &Place) -> Command {
+    let mut command = Command::new("tnftp");
+    command.args(["-n", "-V"]);
+    if place.active {
+        command.arg("-A");
+    }
     command
 }
 
@@ -246,6 +271,7 @@ fn python(place: &Place, way: &str, remote: &str, local: &Path) -> Command {
         Some(authority) => command.arg(authority),
         None => command.arg(""),
     };
+    command.arg(if place.active { "active" } else { "" });
     command
 }
 

@@ -36,6 +36,8 @@ pub struct Plan {
     pub listen: String,
     /// The servers' addresses; when there are more servers, again from the first.
     pub ips: Vec<&'static str>,
+    /// Where the plugin is.
+    pub plugin: fn() -> io::Result<PathBuf>,
     /// What each server is set up with beside.
     pub setup: fn(&mut Setup),
     /// More lines of `[services.ftp]`.
@@ -56,6 +58,7 @@ impl Plan {
             tls: false,
             listen: LOOPBACK.to_owned(),
             ips: vec!["127.0.0.1"],
+            plugin: programs::ftp_plugin,
             setup: |_| {},
             more: String::new(),
             options: "storage = \"shared\"\n".to_owned(),
@@ -287,10 +290,13 @@ async fn start_director(
             identity.authority
         );
         implicit = Some(format!("127.0.0.1:{port}"));
+        if servers.iter().any(|server| server.setup.implicit) {
+            more += "first = true\n";
+        }
     }
     let settings = Settings {
         service: "ftp".to_owned(),
-        plugin: programs::ftp_plugin()?,
+        plugin: (plan.plugin)()?,
         listen: plan.listen.clone(),
         nodes: servers
             .iter()

@@ -8,7 +8,7 @@ use director_tests::ftp::clients::{self, Client, Running};
 use director_tests::ftp::cluster::{Cluster, Fault, Plan, length};
 use director_tests::ftp::config::Kind;
 use director_tests::ftp::content;
-use director_tests::process;
+use director_tests::{process, programs};
 use rustix::process::Signal;
 
 use crate::bounded::story;
@@ -19,16 +19,25 @@ const SIZE: usize = 8_000_000;
 async fn cluster(plan: &Plan) -> Cluster {
     let plan = plan.clone().rate(1_000_000);
     Cluster::start(&plan, |home| {
+        content::file(&home.join("small"), b"small")?;
         content::file(&home.join("big.bin"), &content::bytes(1, SIZE))
     })
     .await
     .unwrap()
 }
 
+/// The same, over TLS on both sides.
+fn over_tls(mut plan: Plan) -> Plan {
+    plan.tls = true;
+    plan.options += "tls = \"required\"\nnode_tls = \"explicit\"\n";
+    plan
+}
+
 /// A download of which the first bytes have come, and where they are.
 async fn begun(cluster: &Cluster) -> (Running, PathBuf) {
     let local = cluster.folder.join("got");
-    let client = clients::start(Client::Curl.fetch(&cluster.place(), "big.bin", &local)).unwrap();
+    let place = cluster.tls_place().unwrap_or_else(|_| cluster.place());
+    let client = clients::start(Client::Curl.fetch(&place, "big.bin", &local)).unwrap();
     process::until("bytes come", SOON, || length(&local) > 100_000)
         .await
         .unwrap();
@@ -49,10 +58,13 @@ async fn told(client: Running, local: &PathBuf, what: &str) {
 #[test]
 fn a_killed_director_is_not_the_end_of_a_file() {
     story(90, || async {
-        let mut cluster = cluster(&Plan::of(&[Kind::Vsftpd])).await;
-        let (client, local) = begun(&cluster).await;
-        cluster.director.program.kill().await.unwrap();
-        told(client, &local, "kill -9 of the director").await;
+        let plan = Plan::of(&[Kind::Vsftpd]);
+        for plan in [plan.clone(), over_tls(plan)] {
+            let mut cluster = cluster(&plan).await;
+            let (client, local) = begun(&cluster).await;
+            cluster.director.program.kill().await.unwrap();
+            told(client, &local, "kill -9 of the director").await;
+        }
     });
 }
 
@@ -61,10 +73,40 @@ fn a_stopped_director_is_not_the_end_of_a_file() {
     story(90, || async {
         let mut plan = Plan::of(&[Kind::Vsftpd]);
         plan.more = "stop_grace = \"300ms\"\n".to_owned();
-        let cluster = cluster(&plan).await;
-        let (client, local) = begun(&cluster).await;
-        cluster.director.program.signal(Signal::TERM).unwrap();
-        told(client, &local, "SIGTERM, and its grace over").await;
+        for plan in [plan.clone(), over_tls(plan)] {
+            let cluster = cluster(&plan).await;
+            let (client, local) = begun(&cluster).await;
+            cluster.director.program.signal(Signal::TERM).unwrap();
+            told(client, &local, "SIGTERM, and its grace over").await;
+        }
+    });
+}
+
+#[test]
+fn a_panic_is_not_the_end_of_a_file() {
+    story(90, || async {
+        let mut plan = Plan::of(&[Kind::Proftpd]);
+        plan.plugin = || programs::apart("libftp_panics.so");
+        for plan in [plan.clone(), over_tls(plan)] {
+            let cluster = cluster(&plan).await;
+            let (client, local) = begun(&cluster).await;
+            let sign = cluster.director.state().join("ftp/plugin/panic");
+            std::fs::create_dir_all(sign.parent().unwrap()).unwrap();
+            std::fs::write(&sign, "").unwrap();
+            told(client, &local, "a panic of the plugin").await;
+            let said = cluster.director.program.stderr();
+            assert!(said.contains("as asked, in ftp"), "{said}");
+            std::fs::remove_file(&sign).unwrap();
+            // It was one session's end, and no sign against its node.
+            let command = Client::Curl.fetch(&cluster.place(), "small", &local);
+            if !plan.tls {
+                let ended = clients::run(command, SOON).await.unwrap();
+                assert!(ended.status.success(), "{ended:?}");
+                assert_eq!(std::fs::read(&local).unwrap(), b"small");
+            }
+            let nodes = cluster.director.status().await.unwrap().nodes();
+            assert!(nodes.iter().all(|node| node.standing == "up"), "{nodes:?}");
+        }
     });
 }
 
