@@ -217,7 +217,7 @@ pub(crate) async fn greeting(link: &mut Link) -> Result<Reply, Failure> {
 async fn log_in(link: &mut Link, credentials: &Credentials) -> Result<Reply, Failure> {
     let mut reply = command(link, "USER", &credentials.user).await?;
     if reply.code == 331
-        && let Some(pass) = &credentials.pass
+        && let Some(pass) = credentials.pass_or_guest()
     {
         reply = command(link, "PASS", pass).await?;
     }

@@ -69,6 +69,20 @@ impl Credentials {
             acct: None,
         }
     }
+
+    /// Whether this is a USER of anonymous FTP, RFC 1635.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        [&b"anonymous"[..], b"ftp"]
+            .iter()
+            .any(|name| self.user.eq_ignore_ascii_case(name))
+    }
+
+    /// What a node that asks for a password is told. Some servers let an anonymous client in by USER alone; its
+    /// next node may ask it for the password that it was never asked for. Any will do, RFC 1635 has this one.
+    pub(crate) fn pass_or_guest(&self) -> Option<&[u8]> {
+        let guest = self.is_anonymous().then_some(&b"guest"[..]);
+        self.pass.as_ref().map(|pass| pass.as_slice()).or(guest)
+    }
 }
 
 /// Options that are kept; what a client sets beyond is not restored.

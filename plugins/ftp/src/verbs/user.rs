@@ -56,9 +56,7 @@ impl Verb for User {
 
 /// What the director answers itself, as the service's option `login` has it.
 fn by_policy(login: &LoginAs, user: &[u8]) -> Option<Reply> {
-    let anonymous = [&b"anonymous"[..], b"ftp"]
-        .iter()
-        .any(|name| user.eq_ignore_ascii_case(name));
+    let anonymous = Credentials::of(user).is_anonymous();
     match login {
         LoginAs::Word(LoginWord::Replay) => None,
         LoginAs::Word(LoginWord::Anonymous) if anonymous => None,
