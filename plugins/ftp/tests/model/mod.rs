@@ -35,7 +35,7 @@ pub struct Cluster {
 }
 
 /// The nodes' names, in the order in which they are made.
-pub const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+pub const NAMES: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 
 impl Cluster {
     /// Servers over one storage.
