@@ -84,27 +84,20 @@ impl Asking {
         Ok(facts)
     }
 
-    /// Whether a digest is worth its time. One that nothing can be compared with is not, and neither is one of
-    /// a file that has another size than the one begun.
+    /// Whether a digest is worth its time. Not when it proves nothing: without a size, with nothing to compare it
+    /// with, or when the size is another already.
     fn wants_digest(&self, facts: &Facts, begun: Option<&Facts>) -> bool {
-        let Some(size) = facts.size.or_else(|| self.without_size()) else {
+        let Some(size) = facts.size else {
             return false;
         };
-        let comparable = begun.is_none_or(|begun| {
-            begun.digest.is_some() && (begun.size.is_none() || begun.size == facts.size)
-        });
+        let comparable =
+            begun.is_none_or(|begun| begun.digest.is_some() && begun.size == facts.size);
         match self.proof {
             Proof::Tail => false,
             Proof::Digest | Proof::Any => {
                 self.binary && comparable && !self.too_long && size <= self.digest_limit
             }
         }
-    }
-
-    /// What a file's size is taken for that the node does not tell: where nothing but a digest will do and
-    /// none is too large, none.
-    fn without_size(&self) -> Option<u64> {
-        (self.proof == Proof::Digest && self.digest_limit == u64::MAX).then_some(0)
     }
 
     /// The node is silent while it reads the file, so it owes nothing, and has a time of its own. One that is

@@ -24,6 +24,7 @@ use crate::down::ended::End;
 use crate::down::movement::{self, Held, Mover};
 use crate::down::proof::{Facts, Verdict};
 use crate::down::swallow::{Delivered, Swallow};
+use crate::up::way::meant;
 
 /// How long a node may take to say its last word after the end of its data: it has nothing else to do. A
 /// server whose transferring process was killed may keep the control connection open and never say it.
@@ -142,13 +143,15 @@ impl Download {
             None => Facts::default(),
         };
         if !self.marked {
-            self.delivered = self.memory(&found);
-            self.begun = found;
-            return Ok(Plan::from(self.offset, None));
+            return Ok(self.anew(found));
         }
         let verdict = self.begun.verdict(&found);
         if let Verdict::Other(what) = verdict {
             return Err(self.diverged(format!("this node has another file: {what}")));
+        }
+        if verdict == Verdict::Unproven && self.delivered.count() == 0 {
+            // What the client gets is from here, whatever was said where it got nothing.
+            return Ok(self.anew(found));
         }
         if !self.binary {
             // Offsets mean nothing after a conversion, so all of it is sent again (RFC 3659 §5.3).
@@ -162,11 +165,17 @@ impl Download {
                 whole: self.begun.size == Some(place),
             }),
             (_, Some(again)) => Ok(Plan::from(place.saturating_sub(again.left()), Some(again))),
-            (_, None) if self.delivered.count() == 0 => Ok(Plan::from(place, None)),
             (_, None) => Err(self.diverged(
                 "this node does not say what would prove that its file is the one begun".into(),
             )),
         }
+    }
+
+    /// The client's copy begins at the node that says this of the file.
+    fn anew(&mut self, found: Facts) -> Plan {
+        self.delivered = self.memory(&found);
+        self.begun = found;
+        Plan::from(self.offset, None)
     }
 
     /// What is to be remembered of a file of which a node says this.
@@ -248,6 +257,7 @@ impl Download {
             let detail = format!("its data ended at {place}, and no reply came within {bound:?}");
             Failure::new(Kind::Lost, detail)
         })??;
+        let reply = meant(reply);
         if matches!(reply.code, 500..=504) {
             // No answer to a command that was under way: vsftpd says `500 OOPS` when its child has died.
             let detail = format!("in mid-transfer the node said {reply}");

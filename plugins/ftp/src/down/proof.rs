@@ -43,20 +43,22 @@ impl Facts {
         {
             return Verdict::Other(format!("its size was {begun} and is {found}"));
         }
+        // Without sizes nobody would see that a node begins anew where it was to go on.
+        let sizes = self.size.is_some() && found.size.is_some();
         if let (Some(begun), Some(found)) = (&self.digest, &found.digest)
             && begun.is_comparable(found)
         {
-            return if begun == found {
-                Verdict::Same
-            } else {
-                Verdict::Other(format!("its digest was {begun} and is {found}"))
+            return match (begun == found, sizes) {
+                (true, true) => Verdict::Same,
+                (true, false) => Verdict::Unproven,
+                (false, _) => Verdict::Other(format!("its digest was {begun} and is {found}")),
             };
         }
         match (&self.modified, &found.modified) {
             (Some(begun), Some(found)) if !begun.is(found) => {
                 Verdict::Other(format!("it was of {begun} and is of {found}"))
             }
-            (Some(_), Some(_)) if self.size.is_some() && found.size.is_some() => Verdict::Same,
+            (Some(_), Some(_)) if sizes => Verdict::Same,
             (Some(_) | None, Some(_) | None) => Verdict::Unproven,
         }
     }
@@ -64,7 +66,7 @@ impl Facts {
     /// Whether these facts can prove a file at another node, so that nothing of the bytes needs to
     /// be remembered.
     pub(crate) fn prove(&self) -> bool {
-        self.digest.is_some() || self.size.is_some() && self.modified.is_some()
+        self.size.is_some() && (self.digest.is_some() || self.modified.is_some())
     }
 }
 
@@ -163,6 +165,16 @@ mod tests {
             ..facts(5, "", "")
         };
         assert_eq!(timeless.verdict(&begun), Verdict::Unproven);
+        let sizeless = |md5| Facts {
+            size: None,
+            ..facts(5, MONDAY, md5)
+        };
+        assert_eq!(sizeless(A).verdict(&sizeless(A)), Verdict::Unproven);
+        assert!(matches!(
+            sizeless(A).verdict(&sizeless(B)),
+            Verdict::Other(_)
+        ));
+        assert!(!sizeless(A).prove());
         assert!(!timeless.prove() && begun.prove() && facts(5, MONDAY, "").prove());
     }
 

@@ -9,7 +9,7 @@ mod rules;
 mod site;
 mod temporary;
 mod upload;
-mod way;
+pub(crate) mod way;
 
 use director_sdk::{Exception, Failure, Kind};
 

@@ -38,7 +38,7 @@ pub(crate) struct Ended {
     pub(crate) node: String,
 }
 
-/// A node's last word about an upload as it is meant. Pure-FTPd says 226 of one that broke off, too, and only the
+/// A node's last word about a transfer as it is meant. Pure-FTPd says 226 of an upload that broke off, too, and only the
 /// words behind it tell (`dostor` in its `ftpd.c`).
 pub(crate) fn meant(reply: Reply) -> Reply {
     const ABORTED: &[u8] = b"Transfer aborted";

@@ -157,7 +157,7 @@ pub struct Server {
     pub ponders: Cell<Duration>,
     /// How long it waits after a download's data before its last word; an ABOR is heard meanwhile.
     pub lingers: Cell<Duration>,
-    /// What it says instead of that all of a transfer is done.
+    /// What it says instead of that all of a transfer is done, or that it broke.
     pub last_words: RefCell<VecDeque<String>>,
     /// Connections accepted so far.
     pub connections: Cell<usize>,

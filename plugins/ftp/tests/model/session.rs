@@ -698,7 +698,11 @@ impl Session {
                 let instead = self.server.last_words.borrow_mut().pop_front();
                 self.say(instead.as_deref().unwrap_or(end)).await
             }
-            Outcome::Broken => self.say(style.broken()).await,
+            Outcome::Broken => {
+                let instead = self.server.last_words.borrow_mut().pop_front();
+                let broken = instead.as_deref().unwrap_or(style.broken());
+                self.say(broken).await
+            }
             Outcome::NoConnection => self.say(style.no_data_connection()).await,
             Outcome::Unprotected => {
                 self.say("522 SSL connection failed: session reuse required")
