@@ -216,6 +216,38 @@ fn what_is_not_kept_is_told_and_never_spliced() {
     }
 }
 
+/// A stopped server that appends adds what lies in its sockets when it wakes, wherever the end is by then.
+#[test]
+fn nobody_goes_on_beside_a_silent_server_that_may_still_append() {
+    let sent = content(7, SIZE);
+    Story::shared(RING).run(async |world, cluster, client| {
+        let (code, _) = futures_util::future::join(client.store("APPE /pub/up", &sent), async {
+            loop {
+                world.sleep(Duration::from_micros(50)).await;
+                if file(cluster, 0, "/pub/up").is_some_and(|held| held.len() > 20_000) {
+                    world.silence(&hears(cluster, "APPE").unwrap());
+                    return;
+                }
+            }
+        })
+        .await;
+        assert!(matches!(code, 426 | 451), "{code}");
+        let heard = cluster.servers.iter();
+        let heard: usize = heard.map(|s| s.heard_of("APPE") + s.heard_of("STOR")).sum();
+        assert_eq!(heard, 1, "another went on");
+        assert!(sent.starts_with(&file(cluster, 0, "/pub/up").unwrap()));
+    });
+    // One that has stored all it was sent has nothing to add.
+    Story::shared(RING).run(async |world, cluster, client| {
+        let mut data = begin(client, "APPE /pub/up", &sent[..9_000]).await;
+        world.sleep(Duration::from_secs(1)).await;
+        world.silence(&hears(cluster, "APPE").unwrap());
+        data.close();
+        assert_eq!(client.reply().await.code, 226, "{:?}", client.transcript);
+        assert_eq!(file(cluster, 0, "/pub/up").as_deref(), Some(&sent[..9_000]));
+    });
+}
+
 const PRIMARY: &str = r#"{"storage": "separate", "primary": ["b", "a"], "tell": true}"#;
 
 #[test]
@@ -497,6 +529,19 @@ fn sweep(stride: u64, separate: bool, options: &str, talk: impl AsyncFn(&Cluster
     } else {
         &[Cut::Reset, Cut::End, Cut::Silence, Cut::Stall, Cut::Kill]
     };
+    sweep_by(faults, stride, separate, options, talk);
+}
+
+/// Those of faults after which a server writes nothing any more.
+const ENDS: &[Cut] = &[Cut::Reset, Cut::End, Cut::Kill];
+
+fn sweep_by(
+    faults: &[Cut],
+    stride: u64,
+    separate: bool,
+    options: &str,
+    talk: impl AsyncFn(&Cluster, &mut Client),
+) {
     let swept = some_cuts(1, faults, stride, |world| {
         let settings = [Style::Proftpd, Style::Proftpd, Style::Proftpd].map(Settings::of);
         let cluster = if separate {
@@ -534,8 +579,13 @@ fn effects_happen_once_wherever_the_cut_is() {
 #[test]
 fn uploads_happen_once_wherever_the_cut_is() {
     let sent = content(9, 1500);
-    for command in ["STOR /pub/up", "STOR /pub/old", "APPE /pub/old"] {
-        sweep(41, false, "{}", async |cluster, client| {
+    let all: &[Cut] = &[Cut::Reset, Cut::End, Cut::Silence, Cut::Stall, Cut::Kill];
+    for (command, faults) in [
+        ("STOR /pub/up", all),
+        ("STOR /pub/old", all),
+        ("APPE /pub/old", ENDS),
+    ] {
+        sweep_by(faults, 41, false, "{}", async |cluster, client| {
             let path = &command[5..];
             let right = match command {
                 "APPE /pub/old" => [content(3, 700), sent.clone()].concat(),
@@ -553,7 +603,7 @@ fn uploads_happen_once_wherever_the_cut_is() {
 #[test]
 fn resumed_uploads_happen_once_wherever_the_cut_is() {
     let sent = content(9, 6000);
-    let faults = [Cut::Reset, Cut::End, Cut::Silence, Cut::Kill];
+    let silent = [Cut::Reset, Cut::End, Cut::Silence, Cut::Kill];
     for (command, restart_stores) in [
         ("STOR /pub/up", true),
         ("STOR /pub/old", false),
@@ -581,10 +631,45 @@ fn resumed_uploads_happen_once_wherever_the_cut_is() {
                 client.quit().await
             })
         };
-        let swept = some_cuts(1, &faults, 211, scenario);
+        // The second of two servers appends where uploads cannot be restarted, and so does the first for APPE.
+        let (once, twice) = match command {
+            "APPE /pub/old" => (ENDS, ENDS),
+            _ if !restart_stores => (&silent[..], ENDS),
+            _ => (&silent[..], &silent[..]),
+        };
+        let swept = some_cuts(1, once, 211, scenario);
         assert!(swept.switches > swept.runs as u64 / 2, "{swept:?}");
-        two_cuts(1, &faults, 150, scenario);
+        two_cuts(1, twice, 150, scenario);
     }
+}
+
+/// Wherever a server falls silent: an append is whole and acknowledged, or told, and what is there is its beginning.
+#[test]
+fn an_append_whose_server_falls_silent_is_whole_or_told() {
+    let (old, sent) = (content(3, 700), content(9, 6000));
+    let right = [old, sent.clone()].concat();
+    let told = std::cell::Cell::new(0);
+    some_cuts(1, &[Cut::Silence, Cut::Stall], 211, |world| {
+        world.buffers(256, 128);
+        let settings = [Style::Vsftpd, Style::Vsftpd, Style::Vsftpd].map(Settings::of);
+        let cluster = Cluster::shared(&settings, tree());
+        cluster.start(world, r#"{"ring": 3000}"#);
+        world.run(async {
+            let mut client = Client::logged_in(world).await;
+            let code = client.store("APPE /pub/old", &sent).await;
+            let held = file(&cluster, 0, "/pub/old").unwrap();
+            match code {
+                226 => assert!(held == right, "{}", world.story()),
+                426 | 451 => {
+                    told.set(told.get() + 1);
+                    assert!(right.starts_with(&held), "{}", world.story());
+                }
+                other => panic!("{other}"),
+            }
+            client.quit().await;
+        });
+    });
+    assert!(told.get() > 0);
 }
 
 #[test]

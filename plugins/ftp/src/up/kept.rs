@@ -1,5 +1,7 @@
 //! What the client sent, kept to be sent again: the last of it in a ring, or all of it in a spool.
 
+use std::io::{self, IoSlice};
+
 use director_sdk::{ClientStream, Director, Failure, Kind, NodeStream, RelayEnd, Spool};
 
 use crate::up::rules::Lines;
@@ -32,6 +34,8 @@ pub(crate) struct Kept {
     /// Bytes that the client sent.
     end: u64,
     lines: Lines,
+    /// Bytes that the present node has taken, with those before the place where it began.
+    sent: u64,
     /// The client has sent all.
     closed: bool,
 }
@@ -56,6 +60,7 @@ impl Kept {
             spool,
             end: 0,
             lines: Lines::default(),
+            sent: 0,
             closed: false,
         }
     }
@@ -76,6 +81,11 @@ impl Kept {
             Some(_) => self.lines.count(),
             None => 0,
         }
+    }
+
+    /// Up to which of them the present node has taken them, or may have.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Whether the client has sent all.
@@ -106,6 +116,7 @@ impl Kept {
         (client, node): (&mut ClientStream, &mut NodeStream),
         director: &Director,
     ) -> Result<(), Failure> {
+        self.sent = at;
         if let Some(spool) = &self.spool {
             let mut piece = vec![0; PIECE];
             while at < self.end {
@@ -115,7 +126,7 @@ impl Kept {
                         format!("the spool ends at {at}, before the upload's {}", self.end);
                     return Err(Failure::new(Kind::Fault, detail));
                 }
-                node.write_all(piece.get(..n).unwrap_or_default()).await?;
+                write(node, piece.get(..n).unwrap_or_default(), &mut self.sent).await?;
                 at = at.saturating_add(n as u64);
             }
         }
@@ -132,7 +143,7 @@ impl Kept {
             client.consume(piece.len());
             self.end = self.end.saturating_add(piece.len() as u64);
             self.lines.take(&piece);
-            node.write_all(&piece).await?;
+            write(node, &piece, &mut self.sent).await?;
         }
         Ok(())
     }
@@ -143,7 +154,9 @@ impl Kept {
         (client, node): (&mut ClientStream, &mut NodeStream),
         director: &Director,
     ) -> Result<(), Failure> {
-        match director.relay(client, node, None, &mut self.end).await {
+        let moved = director.relay(client, node, None, &mut self.end).await;
+        self.sent = self.end;
+        match moved {
             RelayEnd::End | RelayEnd::Limit => {
                 self.closed = true;
                 Ok(())
@@ -180,4 +193,18 @@ impl Kept {
             }
         }
     }
+}
+
+/// Writes all of `bytes`, and counts in `sent` those that were taken.
+async fn write(node: &mut NodeStream, bytes: &[u8], sent: &mut u64) -> Result<(), Failure> {
+    let mut left = bytes;
+    while !left.is_empty() {
+        let n = node.write_vectored(&[IoSlice::new(left)]).await?;
+        if n == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        }
+        *sent = sent.saturating_add(n as u64);
+        left = left.get(n..).unwrap_or_default();
+    }
+    Ok(())
 }

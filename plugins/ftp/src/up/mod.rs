@@ -4,6 +4,8 @@ pub(crate) mod effect;
 mod kept;
 mod look;
 pub(crate) mod memory;
+mod moving;
+mod outcome;
 pub(crate) mod placement;
 mod rules;
 mod site;

@@ -55,6 +55,9 @@ pub(crate) struct Progress {
     pub(crate) told: bool,
     /// Ends of line among them: a node that stores text its own way drops as many CRs.
     pub(crate) lines: u64,
+    /// A node that appended fell silent when it had been sent so many octets. When it wakes, it adds what it has
+    /// not stored yet to the end of the file, whoever has written there meanwhile.
+    pub(crate) late: Option<u64>,
 }
 
 /// What is to be done at another node.
@@ -83,6 +86,10 @@ pub(crate) fn plan(progress: &Progress, before: &Seen, after: &Seen) -> Plan {
         && stored.is_some_and(|(stored, _)| is_all(progress, stored))
     {
         return Plan::Done;
+    }
+    let nothing_to_come = |sent| stored.is_some_and(|(stored, _)| stored == sent);
+    if !progress.late.is_none_or(nothing_to_come) {
+        return Plan::Lost;
     }
     let whole = progress.first == 0;
     match (progress.how, stored) {
@@ -169,6 +176,7 @@ mod tests {
             closed,
             told: closed,
             lines: 0,
+            late: None,
         }
     }
 
@@ -219,6 +227,33 @@ mod tests {
         assert_eq!(plan(&sent, &file(7, 1), &file(11, 2)), part);
         assert_eq!(plan(&sent, &file(7, 1), &file(6, 2)), Plan::Lost);
         assert_eq!(plan(&sent, &Seen::Untold, &file(17, 2)), Plan::Lost);
+    }
+
+    #[test]
+    fn nobody_goes_on_beside_a_silent_node_that_has_something_to_append() {
+        let late = |how, first, sent, closed| Progress {
+            late: Some(sent),
+            ..progress(how, first, 10, closed)
+        };
+        let append = |sent, closed| late(How::Append, 0, sent, closed);
+        let part = Plan::Resume { from: 4, size: 11 };
+        assert_eq!(
+            plan(&append(5, false), &file(7, 1), &file(11, 2)),
+            Plan::Lost
+        );
+        assert_eq!(plan(&append(4, false), &file(7, 1), &file(11, 2)), part);
+        assert_eq!(
+            plan(&append(10, true), &file(7, 1), &file(17, 2)),
+            Plan::Done
+        );
+        assert_eq!(
+            plan(&append(0, false), &file(7, 1), &file(7, 1)),
+            Plan::Whole
+        );
+        // Cut off and written anew, it would be added to as well.
+        let store = late(WHOLE, 0, 5, false);
+        assert_eq!(plan(&store, &Seen::Nothing, &file(4, 2)), Plan::Lost);
+        assert_eq!(plan(&store, &Seen::Nothing, &file(5, 2)), Plan::Whole);
     }
 
     #[test]

@@ -7,8 +7,7 @@
 //! temporary name there, which becomes the file's at the end ([`Temporary`](crate::up::temporary::Temporary)).
 
 use async_trait::async_trait;
-use director_sdk::{Director, Exception, Failure, Kind, NodeStream, Outcome, Request, Resend};
-use futures_util::FutureExt;
+use director_sdk::{Director, Exception, Failure, Kind, Outcome, Request, Resend};
 
 use crate::control::conversation::Abort;
 use crate::control::link::{Link, NOT_AVAILABLE};
@@ -16,32 +15,36 @@ use crate::control::login::Account;
 use crate::control::replier::Replier;
 use crate::control::reply::{Degree, Reply};
 use crate::data::{ClientData, NodeEnd};
-use crate::down::abort;
 use crate::up::kept::Kept;
 use crate::up::look;
-use crate::up::rules::{self, How, Plan, Progress, Seen};
+use crate::up::moving::{Moved, was_silent};
+use crate::up::rules::{self, How, Plan, Progress};
 use crate::up::temporary::Renamed;
 use crate::up::way::{Ended, Way, meant, restarts_apart, unique_name};
 
 /// What the client is told when its file is there, and its node was lost before it said so.
-const COMPLETE: &str = "Transfer complete.";
+pub(super) const COMPLETE: &str = "Transfer complete.";
 
 /// One upload, and how far it got.
 pub(crate) struct Upload {
-    way: Way,
-    path: Vec<u8>,
-    binary: bool,
-    replier: Replier,
-    abort: Abort,
-    data: ClientData,
-    kept: Kept,
+    pub(super) way: Way,
+    pub(super) path: Vec<u8>,
+    pub(super) binary: bool,
+    pub(super) replier: Replier,
+    pub(super) abort: Abort,
+    pub(super) data: ClientData,
+    pub(super) kept: Kept,
     /// A node was sent the command.
-    begun: bool,
+    pub(super) begun: bool,
     /// The last such node was told that it has got all, and has not said no.
-    told: bool,
+    pub(super) told: bool,
     /// The client was told that the transfer begins.
-    marked: bool,
-    ended: Ended,
+    pub(super) marked: bool,
+    /// The present node was told to append: what reaches it late goes to the end of the file, wherever that is.
+    appends: bool,
+    /// Such a node fell silent, and may yet store what it was sent: so many octets of this upload.
+    late: Option<u64>,
+    pub(super) ended: Ended,
 }
 
 impl Upload {
@@ -63,6 +66,8 @@ impl Upload {
             begun: false,
             told: false,
             marked: false,
+            appends: false,
+            late: None,
             ended: Ended::default(),
         }
     }
@@ -96,8 +101,14 @@ impl Upload {
                     closed: self.kept.is_closed(),
                     told: self.told,
                     lines: self.kept.lines(),
+                    late: self.late,
                 };
-                Ok(rules::plan(&progress, before, &after))
+                let plan = rules::plan(&progress, before, &after);
+                if plan != Plan::Lost {
+                    // It has stored all that it was sent.
+                    self.late = None;
+                }
+                Ok(plan)
             }
             Way::Shared(..) | Way::Once(_) | Way::Unique => Ok(Plan::Whole),
             Way::Temporary(temporary) => {
@@ -125,6 +136,7 @@ impl Upload {
             (Way::Unique, _) => ("STOU", 0),
         };
         self.told = false;
+        self.appends = verb == "APPE";
         Self::mark_of(self.command(link, verb, rest).await?)
     }
 
@@ -186,91 +198,6 @@ impl Upload {
         Ok(())
     }
 
-    /// The node's answer is no, and its dialogue is whole. A 5yz before the mark is the answer to the client, too:
-    /// its permission, its name. One after it is this node's, for another had begun.
-    fn refuse(&mut self, reply: Reply) -> Result<Reply, Failure> {
-        if reply.degree() == Degree::Permanent && !self.marked {
-            return Ok(reply);
-        }
-        if matches!(reply.code, 500..=504) {
-            // No answer to a command that was under way: vsftpd says `500 OOPS` when its child has died.
-            let detail = format!("in mid-transfer the node said {reply}");
-            return Err(Failure::new(Kind::Lost, detail).with_code(reply.code.into()));
-        }
-        let failure = match reply.degree() {
-            Degree::Permanent => Failure::new(Kind::Missing, reply.to_string()),
-            Degree::Preliminary | Degree::Complete | Degree::Intermediate | Degree::Transient => {
-                Failure::code(reply.code.into(), reply.to_string())
-            }
-        };
-        let failure = failure.with_code(reply.code.into()).fit();
-        self.told = false;
-        self.ended.refused = Some(reply);
-        Err(failure)
-    }
-
-    /// All bytes from `from` on, to the client's end of file; and the node's last word about them.
-    async fn transfer(
-        &mut self,
-        (link, node): (&mut Link, NodeEnd),
-        from: u64,
-        director: &Director,
-    ) -> Result<Moved, Failure> {
-        let abort = self.abort.clone();
-        // A client may take its time over its handshake; the node owes nothing meanwhile.
-        link.control.due(false);
-        let client = futures_util::select_biased! {
-            client = self.data.stream(director).fuse() => client?,
-            () = abort.asked().fuse() => return Ok(Moved::ByClient),
-        };
-        link.control.due(true);
-        let mut node = futures_util::select_biased! {
-            node = node.stream(link, director).fuse() => node?,
-            () = abort.asked().fuse() => return Ok(Moved::ByClient),
-        };
-        // While the client sends, the node owes nothing; it may say that it is full.
-        node.due(false);
-        link.control.due(false);
-        let moved = futures_util::select_biased! {
-            () = abort.asked().fuse() => return Ok(Moved::ByClient),
-            moved = self.kept.send(from, (client, &mut node), director).fuse() => moved,
-            early = link.last_reply().fuse() => return early.map(Moved::Early),
-        };
-        match moved {
-            // The end of its data was the client's way to break off.
-            Ok(()) if abort.is_asked() => Ok(Moved::ByClient),
-            Ok(()) => {
-                // From here on the node may have heard of it.
-                self.told = true;
-                node.close().await?;
-                Ok(Moved::All(node))
-            }
-            Err(failure) if failure.is_by_client() => Ok(Moved::ByClient),
-            Err(failure) => {
-                link.control.due(true);
-                match abort::last_word(link, director).await {
-                    Some(reply) => Ok(Moved::Early(reply)),
-                    None => Err(failure),
-                }
-            }
-        }
-    }
-
-    /// Makes an end of a transfer that the client no longer wants, and keeps the link if the node does, too. The
-    /// node's data connection was reset: it does not take what it has for a whole file.
-    async fn give_up(&mut self, link: &mut Link, director: &Director) -> Failure {
-        let asked = self.abort.is_asked();
-        self.ended.aborted |= asked;
-        let whole = if asked {
-            abort::abort(link, director).await
-        } else {
-            abort::settle(link, director).await
-        };
-        let failure = Failure::new(Kind::ClientGone, "the client ended the upload");
-        let failure = failure.by_client().with_code(426);
-        if whole { failure.fit() } else { failure }
-    }
-
     /// All that comes after the mark.
     async fn bring_home(
         &mut self,
@@ -296,90 +223,12 @@ impl Upload {
         };
         self.end(account, link, reply, plan).await
     }
-
-    /// The node's last word about the upload.
-    async fn end(
-        &mut self,
-        account: &Account,
-        link: &mut Link,
-        reply: Reply,
-        plan: Plan,
-    ) -> Result<Reply, Failure> {
-        if reply.code == NOT_AVAILABLE {
-            return Err(Link::not_available(&reply));
-        }
-        if !reply.is_complete() {
-            return self.refuse(reply);
-        }
-        match &mut self.way {
-            Way::Temporary(temporary) => match temporary.rename(link).await? {
-                reply if reply.is_complete() => Ok(Reply::new(226, COMPLETE)),
-                reply => self.refuse(reply),
-            },
-            Way::Shared(_, Some(before)) if matches!(plan, Plan::Resume { .. }) => {
-                // Two have written it, so it is counted once more.
-                let after = look::at_file(link, &account.state, &self.path).await?;
-                let before = before.clone();
-                self.counted(&before, &after)?;
-                Ok(reply)
-            }
-            Way::Shared(..) | Way::Once(_) | Way::Unique => Ok(reply),
-        }
-    }
-
-    /// Whether a file that two nodes have written has the size that it must have.
-    fn counted(&mut self, before: &Seen, after: &Seen) -> Result<(), Failure> {
-        let Way::Shared(how, _) = &self.way else {
-            return Ok(());
-        };
-        let begun_at = match (how, before) {
-            (How::Store { from }, _) => *from,
-            (How::Append, Seen::File { size, .. }) => *size,
-            (How::Append, Seen::Nothing | Seen::Untold) => 0,
-        };
-        let right = begun_at.saturating_add(self.kept.end());
-        match after {
-            Seen::File { size, .. } if *size == right => Ok(()),
-            Seen::File { .. } | Seen::Nothing | Seen::Untold => {
-                Err(self.lost(format!("the file has not {right} bytes but is {after:?}")))
-            }
-        }
-    }
-
-    fn lost(&mut self, why: String) -> Failure {
-        let failure = Failure::new(Kind::Diverged, why.clone()).fit();
-        self.ended.lost = Some(why);
-        failure
-    }
-
-    /// The client's data connection, unless the client wants the end of the upload first.
-    async fn client_connected(&mut self, director: &Director) -> Result<(), Failure> {
-        let abort = self.abort.clone();
-        futures_util::select_biased! {
-            () = abort.asked().fuse() => {
-                self.ended.aborted = true;
-                let detail = "the client ended the upload before it began";
-                Err(Failure::new(Kind::ClientGone, detail).by_client().fit())
-            }
-            made = self.data.connected(director).fuse() => made,
-        }
-    }
 }
 
 /// A node's first word about an upload.
 enum Begun {
     Marked(Reply),
     Refused(Reply),
-}
-
-/// How the bytes of an attempt ended.
-enum Moved {
-    /// The node has been told that these are all. Its stream is kept until its last word.
-    All(NodeStream),
-    /// The node said its last word before.
-    Early(Reply),
-    /// The client broke off.
-    ByClient,
 }
 
 #[async_trait]
@@ -400,7 +249,10 @@ impl Request<Account> for Upload {
             Plan::Whole => 0,
             Plan::Resume { from, .. } => from,
             Plan::Lost => {
-                let why = "what the lost server stored of the file cannot be gone on with";
+                let why = match self.late {
+                    Some(_) => "a server that fell silent may still add to the file",
+                    None => "what the lost server stored of the file cannot be gone on with",
+                };
                 return Err(self.lost(why.to_owned()));
             }
         };
@@ -423,6 +275,7 @@ impl Request<Account> for Upload {
             // Servers that let nobody restart an upload (ProFTPD without AllowStoreRestart) append.
             tracing::debug!(%reply, "an upload is gone on with by APPE");
             node = NodeEnd::agree(link, director, mode).await?;
+            self.appends = true;
             begun = Self::mark_of(self.command(link, "APPE", 0).await?)?;
         }
         match begun {
@@ -435,6 +288,9 @@ impl Request<Account> for Upload {
         if done.is_err() {
             // A long upload has not lacked progress when its node is lost, whoever owed what then.
             link.control.due(false);
+            if self.appends && was_silent(link) {
+                self.late = Some(self.kept.sent());
+            }
         }
         done
     }

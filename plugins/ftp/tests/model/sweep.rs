@@ -40,7 +40,7 @@ pub fn sweep<T: PartialEq + std::fmt::Debug>(
 }
 
 /// The same by some faults; one run in `one_in` must come to a switch.
-fn sweep_by<T: PartialEq + std::fmt::Debug>(
+pub fn sweep_by<T: PartialEq + std::fmt::Debug>(
     name: &str,
     (faults, stride, one_in): (&[Cut], u64, u64),
     scenario: impl Fn(&World) -> T,
