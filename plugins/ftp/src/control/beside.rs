@@ -97,6 +97,10 @@ fn gone(how: &str) -> Exception {
 
 /// Reads the line while a transfer runs. Its end is the client's, by RFC 959 section 4.1.1 (QUIT): an
 /// unexpected end of the control connection is an ABOR and a QUIT.
+///
+/// # Errors
+///
+/// The client is gone, or has to go: it asks, and reads no answers.
 async fn beside(
     client: &ControlLine,
     replier: &Replier,
@@ -109,27 +113,42 @@ async fn beside(
         }
         let Some(heard) = client.next().await? else {
             // It has taken its leave, and waits for the transfer's end.
-            if waiting.iter().any(|heard| is(heard, "QUIT")) {
+            if waiting
+                .iter()
+                .any(|heard| is(heard, "QUIT", Further::Passed))
+            {
                 return std::future::pending().await;
             }
             return Ok(());
         };
-        if is(&heard, "STAT") && waiting.is_empty() {
-            replier
-                .say(&Reply::new(213, "A transfer is under way."))
-                .await?;
+        if is(&heard, "STAT", Further::None) && waiting.is_empty() {
+            // Not waited for: the line is read on, for the next may be an ABOR.
+            replier.queue(&Reply::new(213, "A transfer is under way."))?;
             continue;
         }
-        if is(&heard, "ABOR") {
+        if is(&heard, "ABOR", Further::None) {
             abort.ask();
         }
         waiting.push_back(heard);
     }
 }
 
-fn is(heard: &Heard, verb: &str) -> bool {
+/// What may stand behind a command's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Further {
+    /// A space at most.
+    None,
+    /// Anything.
+    Passed,
+}
+
+fn is(heard: &Heard, verb: &str, further: Further) -> bool {
     match heard {
-        Heard::Command(command) => command.verb == verb && command.argument.is_none(),
+        Heard::Command(command) => {
+            let argument = command.argument.as_ref();
+            let alone = argument.is_none_or(|argument| argument.is_empty());
+            command.verb == verb && (alone || further == Further::Passed)
+        }
         Heard::Bad(_) => false,
     }
 }

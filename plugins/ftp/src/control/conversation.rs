@@ -120,7 +120,7 @@ pub(crate) async fn converse(
     client: Client,
     director: Director,
 ) -> Result<(), Failure> {
-    let line = ControlLine::new(client.stream, shared.options.line_limit);
+    let line = ControlLine::new(client.stream, shared.options.line_limit, director.clone());
     let mut talk = Conversation {
         replier: line.replier(),
         client: line,
@@ -142,7 +142,7 @@ pub(crate) async fn converse(
             break;
         }
     }
-    Ok(talk.client.close().await?)
+    talk.client.close().await
 }
 
 impl Conversation {
@@ -150,9 +150,9 @@ impl Conversation {
     ///
     /// # Errors
     ///
-    /// The client is gone.
+    /// The client is gone, or reads nothing.
     pub(crate) async fn say(&mut self, reply: Reply) -> Result<(), Failure> {
-        Ok(self.replier.say(&reply).await?)
+        self.replier.say(&reply).await
     }
 
     /// Ends the dialogue after the present command.
@@ -169,7 +169,7 @@ impl Conversation {
         let idle = Duration::from_secs(self.shared.options.idle_seconds);
         let next = self.director.timeout(idle, self.client.next());
         let goodbye = match self.director.unless_stopping(next).await {
-            Some(Ok(heard)) => return Ok(heard?),
+            Some(Ok(heard)) => return heard,
             Some(Err(Elapsed)) => "Timeout: no command for too long.",
             None => "The service is stopping.",
         };
