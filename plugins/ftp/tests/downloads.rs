@@ -864,3 +864,31 @@ fn a_226_that_says_aborted_is_no_end() {
         assert_eq!(client.fetch("RETR /big").await, (content(1, SIZE), 226));
     });
 }
+
+#[test]
+fn a_server_that_is_stopped_while_it_makes_a_digest_is_found_at_once() {
+    let world = World::seeded(1);
+    let hash = Settings {
+        hash: true,
+        ..Settings::of(Style::Proftpd)
+    };
+    let cluster = Cluster::shared(&[hash.clone(), hash], tree());
+    cluster.start(&world, "{}");
+    world.run(async {
+        let mut client = Client::logged_in(&world).await;
+        let used = cluster.servers[1].heard_of("USER");
+        cluster.servers[used].ponders.set(Duration::from_secs(4));
+        let port = port(&client.ask("EPSV").await.text);
+        let mut data = client.control.connect(port).await.unwrap();
+        client.send(b"RETR /big\r\n").await;
+        world.sleep(Duration::from_millis(100)).await;
+        assert_eq!(cluster.servers[used].heard_of("HASH"), 1);
+        world.silence(model::NAMES[used]);
+        let before = world.now();
+        assert_eq!(client.reply().await.code, 150);
+        let waited = world.now() - before;
+        assert!(waited < Duration::from_millis(1500), "{waited:?}");
+        assert!(data.read_to_end().await.unwrap() == content(1, SIZE));
+        assert_eq!(client.reply().await.code, 226);
+    });
+}

@@ -13,6 +13,10 @@ use crate::options::{Options, Proof};
 /// How long a node may take for a digest of a small file.
 const DIGEST: Duration = Duration::from_secs(5);
 
+/// For so long it owes its answer all the same, and is probed when it is silent: a server that was stopped is
+/// found at once. Less than any sensible `stall_timeout`.
+const PROBED: Duration = Duration::from_secs(3);
+
 /// Bytes for which it may take a second more: what a busy disk reads.
 const A_SECOND: u64 = 16 << 20;
 
@@ -100,8 +104,7 @@ impl Asking {
         }
     }
 
-    /// The node is silent while it reads the file, so it owes nothing, and has a time of its own. One that is
-    /// not well meanwhile is found by its probes.
+    /// The node is silent while it reads the file, so after a while it owes nothing, and has a time of its own.
     async fn digest(
         &mut self,
         link: &mut Link,
@@ -117,10 +120,14 @@ impl Asking {
             return Ok(None);
         };
         let patience = DIGEST + Duration::from_secs(size.unwrap_or_default() / A_SECOND);
-        link.control.due(false);
-        let command = self.line(question.verb);
-        let answered = director.timeout(patience, link.command(&command)).await;
-        link.control.due(true);
+        link.send(&self.line(question.verb)).await?;
+        let mut answered = director.timeout(PROBED, link.last_reply()).await;
+        if answered.is_err() {
+            link.control.due(false);
+            let left = patience.saturating_sub(PROBED);
+            answered = director.timeout(left, link.last_reply()).await;
+            link.control.due(true);
+        }
         let Ok(reply) = answered else {
             // Its dialogue is not whole, and that is all there is against it.
             self.too_long = begun.is_none();
