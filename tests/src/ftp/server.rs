@@ -118,7 +118,7 @@ impl Server {
         let name = format!("{} {}", self.setup.kind.name(), self.address);
         let mut program = Program::start(&name, command)?;
         let until = tokio::time::Instant::now() + START;
-        while let Err(error) = greeted(&self.address).await {
+        while let Err(error) = greeted(&self.address, self.setup.implicit).await {
             if program.has_ended()? || tokio::time::Instant::now() > until {
                 let log = std::fs::read_to_string(self.folder.join("proftpd.log"));
                 let log = log.unwrap_or_default();
@@ -249,10 +249,13 @@ impl Server {
     }
 }
 
-/// Connects and waits for a greeting.
-async fn greeted(address: &str) -> io::Result<()> {
+/// Connects and waits for a greeting; where TLS comes first nothing is said before.
+async fn greeted(address: &str, implicit: bool) -> io::Result<()> {
     let greet = async {
         let stream = TcpStream::connect(address).await?;
+        if implicit {
+            return Ok("220".to_owned());
+        }
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).await?;
         Ok(line)
