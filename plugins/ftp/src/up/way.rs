@@ -38,15 +38,20 @@ pub(crate) struct Ended {
     pub(crate) node: String,
 }
 
-/// A node's last word about a transfer as it is meant. Pure-FTPd says 226 of an upload that broke off, too, and only the
-/// words behind it tell (`dostor` in its `ftpd.c`).
+/// A node's last word about a transfer as it is meant. Pure-FTPd says 226 of an upload that broke off, too, and
+/// only the words behind it tell, on any of its lines (`dostor` in its `ftpd.c`).
 pub(crate) fn meant(reply: Reply) -> Reply {
     const ABORTED: &[u8] = b"Transfer aborted";
-    let starts = |line: &Vec<u8>| line.get(..ABORTED.len()).map(<[u8]>::to_ascii_lowercase);
-    let aborted = reply.lines.first().and_then(starts);
-    match aborted.is_some_and(|line| line == ABORTED.to_ascii_lowercase()) {
-        true if reply.is_complete() => Reply::new(426, ABORTED),
-        true | false => reply,
+    // Lines between the first and the last still have their code.
+    let code = format!("{}-", reply.code);
+    let tells = |line: &Vec<u8>| {
+        let text = line.strip_prefix(code.as_bytes()).unwrap_or(line);
+        text.get(..ABORTED.len())
+            .is_some_and(|text| text.eq_ignore_ascii_case(ABORTED))
+    };
+    match reply.is_complete() && reply.lines.iter().any(tells) {
+        true => Reply::new(426, ABORTED),
+        false => reply,
     }
 }
 
@@ -68,6 +73,22 @@ pub(crate) fn restarts_apart(link: &Link) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_226_that_says_aborted_is_a_426() {
+        let several = |between: &str| Reply {
+            code: 226,
+            lines: ["File", between, "0.1 seconds"]
+                .map(|line| line.as_bytes().to_vec())
+                .into(),
+        };
+        assert_eq!(meant(Reply::new(226, "Transfer aborted.")).code, 426);
+        assert_eq!(meant(several("226-Transfer aborted")).code, 426);
+        let whole = several("226-aborted.txt");
+        assert_eq!(meant(whole.clone()), whole);
+        let refused = Reply::new(552, "Transfer aborted");
+        assert_eq!(meant(refused.clone()), refused);
+    }
 
     #[test]
     fn a_unique_name_is_in_the_mark() {

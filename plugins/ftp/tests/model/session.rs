@@ -636,7 +636,7 @@ impl Session {
         if outcome == Outcome::Broken && style == Style::PureFtpd {
             // `dostor` in its ftpd.c: the code is that of a success.
             return self
-                .say("226-Transfer aborted\r\n226 0.001 seconds (measured here)")
+                .say("226-Error during read from data connection\r\n226-Transfer aborted\r\n226 0.001 seconds (measured here)")
                 .await;
         }
         self.conclude(outcome, style.transferred()).await
