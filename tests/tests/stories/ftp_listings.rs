@@ -17,15 +17,16 @@ use crate::bounded::story_in_own_network;
 const SOON: Duration = Duration::from_secs(60);
 
 /// Files in the folder; with what their names take, every kind of listing has millions of bytes.
-const FILES: usize = 5_000;
+const FILES: usize = 10_000;
 
 fn fill(home: &Path) -> std::io::Result<()> {
     let folder = content::folder(&home.join("many"))?;
     let long = "n".repeat(230);
+    // One file under all the names: ten thousand of them would take long to make.
+    let first = folder.join("first");
+    content::file(&first, b"")?;
     for number in 0..FILES {
-        let path = folder.join(format!("{number:05}-{long}"));
-        std::fs::File::create(&path)?;
-        content::aged(&path, 1_700_000_000)?;
+        std::fs::hard_link(&first, folder.join(format!("{number:05}-{long}")))?;
     }
     Ok(())
 }

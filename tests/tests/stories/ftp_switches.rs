@@ -198,12 +198,9 @@ fn a_text_survives_the_kill_of_its_server() {
         let text: String = (0..200_000)
             .map(|number| format!("line {number} of it\n"))
             .collect();
-        begun_anew(
-            "text;type=a",
-            text.as_bytes(),
-            &[Kind::Proftpd, Kind::Vsftpd],
-        )
-        .await;
+        for kinds in [[Kind::Proftpd, Kind::Vsftpd], [Kind::Pureftpd; 2]] {
+            begun_anew("text;type=a", text.as_bytes(), &kinds).await;
+        }
     });
 }
 
