@@ -306,6 +306,26 @@ pub fn start(mut command: Command) -> io::Result<Running> {
 }
 
 impl Running {
+    /// How far it has read the file that it stores; 0 while it has it not open.
+    #[must_use]
+    pub fn has_read(&self, file: &Path) -> u64 {
+        let pid = self.program.pid();
+        let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+            return 0;
+        };
+        for entry in open.flatten() {
+            if std::fs::read_link(entry.path()).is_ok_and(|path| path == file) {
+                let number = entry.file_name().to_string_lossy().into_owned();
+                let info = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"));
+                let info = info.unwrap_or_default();
+                // pos: decimal, of lseek(2).
+                let at = info.lines().find_map(|line| line.strip_prefix("pos:"));
+                return at.and_then(|at| at.trim().parse().ok()).unwrap_or(0);
+            }
+        }
+        0
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

@@ -193,20 +193,20 @@ impl Cluster {
         Ok((0..self.servers.len()).filter(used).collect())
     }
 
-    /// The server, if there is one, that has a file open for writing, and that file's path.
+    /// The sessions that have a file open for writing.
     ///
     /// # Errors
     /// When the processes cannot be looked at.
-    pub fn writer(&self) -> io::Result<Option<(usize, String)>> {
+    pub fn writers(&self) -> io::Result<Vec<Writer>> {
+        let mut writers = Vec::new();
         for (number, server) in self.servers.iter().enumerate() {
             if !server.runs() {
                 continue;
             }
-            if let Some(file) = server.written()? {
-                return Ok(Some((number, file)));
-            }
+            let written = server.written()?.into_iter();
+            writers.extend(written.map(|(pid, file)| Writer { number, pid, file }));
         }
-        Ok(None)
+        Ok(writers)
     }
 
     /// Does to the server what the fault is. The server has the file open whose path ends with `name`.
@@ -217,7 +217,7 @@ impl Cluster {
         let server = &mut self.servers[number];
         match fault {
             Fault::Kill => server.kill().await,
-            Fault::Stop => server.signal(Signal::STOP),
+            Fault::Stop | Fault::Pause => server.signal(Signal::STOP),
             Fault::KillSession => signal_session(server, name, Signal::KILL),
             Fault::StopSession => signal_session(server, name, Signal::STOP),
             Fault::Cut => host(server)?.cut().await,
@@ -237,10 +237,22 @@ impl Cluster {
                 server.kill().await?;
                 server.restart().await
             }
+            Fault::Pause => server.signal(Signal::CONT),
             Fault::KillSession | Fault::StopSession | Fault::Goodbye => Ok(()),
             Fault::Cut => host(server)?.heal().await,
         }
     }
+}
+
+/// A session that has a file open for writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// The server's number.
+    pub number: usize,
+    /// The session's process.
+    pub pid: u32,
+    /// The file's path.
+    pub file: String,
 }
 
 /// What is done to a server in the middle of its work.
@@ -248,8 +260,10 @@ impl Cluster {
 pub enum Fault {
     /// `kill -9`.
     Kill,
-    /// All its processes stand still.
+    /// All its processes stand still, until they are killed.
     Stop,
+    /// All its processes stand still, and then do what they were told before.
+    Pause,
     /// `kill -9` of the one session; the server lives.
     KillSession,
     /// The one session stands still; the server lives.

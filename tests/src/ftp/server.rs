@@ -204,16 +204,14 @@ impl Server {
         Ok(())
     }
 
-    /// A file in the account's home that one of its sessions has open for writing.
+    /// The files in the account's home that its sessions have open for writing, each with its session's process.
     ///
     /// # Errors
     /// When it does not run.
-    pub fn written(&self) -> io::Result<Option<String>> {
-        let processes = self.processes()?;
-        let mut written = processes
-            .iter()
-            .filter_map(|pid| written_by(*pid, &self.setup.home));
-        Ok(written.next())
+    pub fn written(&self) -> io::Result<Vec<(u32, String)>> {
+        let processes = self.processes()?.into_iter();
+        let written = processes.filter_map(|pid| Some((pid, written_by(pid, &self.setup.home)?)));
+        Ok(written.collect())
     }
 
     /// The server's own process and those of its sessions.
