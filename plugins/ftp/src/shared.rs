@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::control::feat::{self, Features};
 use crate::options::Options;
+use crate::up::leftovers::Leftovers;
 use crate::up::memory::Memory;
 
 /// One an instance.
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Where changes go, and reads of what was just written.
     pub(crate) placement: Memory,
+    /// Temporary files that nodes may have kept.
+    pub(crate) leftovers: Leftovers,
     /// The service account's PASS.
     pub(crate) password: Option<Zeroizing<Vec<u8>>>,
     /// What each node offers, as far as it was asked.
@@ -36,6 +39,7 @@ impl Shared {
         Self {
             options,
             placement: Memory::default(),
+            leftovers: Leftovers::default(),
             password,
             features: Mutex::default(),
             goodbyes: Mutex::default(),

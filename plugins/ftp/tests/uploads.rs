@@ -283,6 +283,100 @@ fn with_separate_storage_the_first_primary_takes_it_and_then_the_next() {
     });
 }
 
+/// Kills the first primary in mid-upload; the second takes it. What the first keeps is its temporary file.
+async fn left_at_the_first(world: &World, cluster: &Cluster, client: &mut Client, sent: &[u8]) {
+    let (code, _) = futures_util::future::join(client.store("STOR /pub/two", sent), async {
+        while temporary(cluster, 1) == 0 {
+            world.sleep(Duration::from_micros(50)).await;
+        }
+        world.kill("b");
+    })
+    .await;
+    assert_eq!((code, temporary(cluster, 1)), (226, 1));
+}
+
+/// Temporary files at a server.
+fn temporary(cluster: &Cluster, server: usize) -> usize {
+    let files = cluster.servers[server].tree.borrow().files();
+    let names = files.iter();
+    names.filter(|(name, _)| name.contains("upload-")).count()
+}
+
+#[test]
+fn a_temporary_file_that_a_lost_server_kept_is_deleted_when_it_is_back() {
+    let sent = content(7, SIZE);
+    Story::separate(PRIMARY).run(async |world, cluster, client| {
+        // A relative name, from where the session is.
+        client.ask("CWD /pub").await;
+        left_at_the_first(world, cluster, client, &sent).await;
+        world.revive("b");
+        world.sleep(Duration::from_secs(10)).await;
+        let mut other = Client::logged_in(world).await;
+        assert_eq!(other.store("STOR /pub/three", &sent).await, 226);
+        assert_eq!(file(cluster, 1, "/pub/three").as_ref(), Some(&sent));
+        assert_eq!(temporary(cluster, 1), 0);
+        // Once, and nothing else.
+        assert_eq!(cluster.servers[1].heard_of("DELE"), 1);
+        assert_eq!(client.ask("NOOP").await.code, 200);
+        other.quit().await;
+    });
+}
+
+#[test]
+fn a_server_that_refuses_names_with_a_dot_is_given_others() {
+    let sent = content(7, SIZE);
+    let mut story = Story::separate(PRIMARY);
+    story.settings.denies = Some(".");
+    story.run(async |world, cluster, client| {
+        left_at_the_first(world, cluster, client, &sent).await;
+        assert_eq!(file(cluster, 0, "/pub/two").as_ref(), Some(&sent));
+        assert_eq!(temporary(cluster, 0), 0);
+    });
+    // One that takes neither is sent it under its own name.
+    story.settings.denies = Some("");
+    story.run(async |_, cluster, client| {
+        assert_eq!(client.store("STOR /pub/two", &sent).await, 553);
+        assert_eq!(cluster.servers[1].heard_of("STOR /pub/two"), 1);
+    });
+}
+
+#[test]
+fn every_upload_that_was_not_protected_says_so() {
+    let sent = content(7, 9_000);
+    let text = lines(5, 30_000);
+    let text = String::from_utf8(text).unwrap().replace('\n', "\r\n");
+    let last = async |client: &mut Client, command: &str, bytes: &[u8]| {
+        let mut data = begin(client, command, bytes).await;
+        data.close();
+        let reply = client.reply().await;
+        assert_eq!(reply.code, 226);
+        reply.text.contains("Not protected")
+    };
+    Story::shared(r#"{"ring": 20000, "tell": true}"#).run(async |_, _, client| {
+        assert!(!last(client, "STOR /pub/up", &content(7, SIZE)).await);
+        assert!(!last(client, "APPE /pub/up", &content(7, SIZE)).await);
+        client.ask("REST 100").await;
+        assert!(!last(client, "STOR /pub/up", &sent).await);
+        client.ask("REST 100").await;
+        assert!(last(client, "STOR /pub/up", &content(7, SIZE)).await);
+        assert!(last(client, "STOU", &sent).await);
+        client.ask("TYPE A").await;
+        assert!(!last(client, "STOR /pub/text", &text.as_bytes()[..9_000]).await);
+        assert!(last(client, "STOR /pub/text", text.as_bytes()).await);
+    });
+    Story::separate(r#"{"storage": "separate", "tell": true}"#).run(async |_, _, client| {
+        assert!(!last(client, "STOR /pub/up", &sent).await);
+        assert!(last(client, "APPE /pub/up", &sent).await);
+        client.ask("REST 100").await;
+        assert!(last(client, "STOR /pub/up", &sent).await);
+    });
+    let mut story = Story::separate(r#"{"storage": "separate", "tell": true}"#);
+    story.settings.denies = Some(".");
+    story.run(async |_, _, client| {
+        assert!(!last(client, "STOR /pub/up", &sent).await);
+    });
+}
+
 #[test]
 fn a_path_just_written_is_read_where_it_was_written() {
     let sent = content(7, 3_000);

@@ -161,6 +161,7 @@ impl Account {
 
     /// What was said after the login.
     async fn restore(&self, link: &mut Link) -> Result<(), Failure> {
+        self.shared.leftovers.clear(link, &self.state).await?;
         if let Some(clnt) = &self.state.clnt {
             told(link, "CLNT", clnt).await?;
         }

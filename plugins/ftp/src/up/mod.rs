@@ -2,6 +2,7 @@
 
 pub(crate) mod effect;
 mod kept;
+pub(crate) mod leftovers;
 mod look;
 pub(crate) mod memory;
 mod moving;
@@ -123,7 +124,7 @@ fn way(talk: &Conversation, command: Command, path: &[u8], from: u64) -> (Way, B
         (Storage::Separate, How::Store { from: 0 }) => {
             let mut mark = [0; 8];
             talk.director.random(&mut mark);
-            let temporary = Temporary::new(path, u64::from_be_bytes(mark));
+            let temporary = Temporary::new(path, u64::from_be_bytes(mark), &talk.chain);
             let bound = Bound::All {
                 memory: options.spool_memory,
                 disk: options.spool_disk,

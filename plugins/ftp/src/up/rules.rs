@@ -105,6 +105,20 @@ pub(crate) fn plan(progress: &Progress, before: &Seen, after: &Seen) -> Plan {
     }
 }
 
+/// Whether an upload of which all from the octet `first` on is kept can be gone on with when its node is lost, as far
+/// as that is known beforehand; `before` stood under its name when it began.
+pub(crate) fn can_go_on(how: How, binary: bool, first: u64, before: &Seen) -> bool {
+    match (how, before) {
+        // It is sent anew, whole.
+        (How::Store { .. }, _) if first == 0 => true,
+        (_, Seen::Untold) => false,
+        (How::Append, _) if first == 0 => true,
+        (How::Append | How::Store { from: 0 }, _) => binary,
+        (How::Store { from }, Seen::File { size, .. }) => binary && *size == from,
+        (How::Store { .. }, Seen::Nothing) => false,
+    }
+}
+
 /// How many octets of this upload the node has, and the size of its file; `None` when that cannot be known.
 fn stored(how: How, before: &Seen, after: &Seen) -> Option<(u64, u64)> {
     let Seen::File { size, .. } = after else {
@@ -216,6 +230,29 @@ mod tests {
         assert_eq!(plan(&sent, &Seen::Nothing, &file(100, 2)), resume(100));
         assert_eq!(plan(&sent, &Seen::Nothing, &file(101, 2)), Plan::Lost);
         assert_eq!(plan(&sent, &Seen::Nothing, &Seen::Nothing), Plan::Lost);
+    }
+
+    #[test]
+    fn what_cannot_be_gone_on_with_is_known_beforehand() {
+        let old = file(700, 1);
+        for (how, binary, first, before, can) in [
+            (WHOLE, true, 9, &Seen::Nothing, true),
+            (WHOLE, false, 9, &Seen::Nothing, false),
+            (WHOLE, false, 0, &Seen::Untold, true),
+            (WHOLE, true, 9, &Seen::Untold, false),
+            (How::Store { from: 700 }, true, 9, &old, true),
+            (How::Store { from: 600 }, true, 9, &old, false),
+            (How::Store { from: 600 }, true, 0, &old, true),
+            (How::Append, true, 9, &old, true),
+            (How::Append, false, 9, &old, false),
+            (How::Append, true, 0, &Seen::Untold, false),
+        ] {
+            assert_eq!(
+                can_go_on(how, binary, first, before),
+                can,
+                "{how:?} {first}"
+            );
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! An upload's temporary name at a node with storage of its own, and how it becomes the file's.
 
+use std::sync::Arc;
+
 use director_sdk::{Failure, NodeId};
 
 use crate::control::link::Link;
 use crate::control::login::Account;
 use crate::control::reply::{Degree, Reply};
+use crate::shared::Shared;
+use crate::up::leftovers::Owner;
 use crate::up::look;
 use crate::up::rules::Seen;
 
@@ -13,6 +17,13 @@ use crate::up::rules::Seen;
 pub(crate) struct Temporary {
     path: Vec<u8>,
     name: Vec<u8>,
+    mark: u64,
+    /// A node took no name that begins with a dot.
+    plain: bool,
+    /// Where what is left of it is remembered, and whose it is.
+    shared: Arc<Shared>,
+    owner: Option<Owner>,
+    cwd: Option<Vec<u8>>,
     /// Where the temporary name was last used.
     begun: Option<NodeId>,
     /// Where it was last renamed, with unknown outcome: the node, and its name.
@@ -29,11 +40,16 @@ pub(crate) enum Renamed {
 }
 
 impl Temporary {
-    /// For an upload of `path`; `mark` makes its name its own.
-    pub(crate) fn new(path: &[u8], mark: u64) -> Self {
+    /// For an upload of `path` in the session's directory; `mark` makes its name its own.
+    pub(crate) fn new(path: &[u8], mark: u64, account: &Account) -> Self {
         Self {
             path: path.to_vec(),
-            name: beside(path, mark),
+            name: beside(path, mark, false),
+            mark,
+            plain: false,
+            shared: Arc::clone(&account.shared),
+            owner: Owner::of(&account.state),
+            cwd: account.state.cwd.clone(),
             begun: None,
             renaming: None,
         }
@@ -41,9 +57,42 @@ impl Temporary {
 
     /// The name under which the upload begins at this link's node.
     pub(crate) fn begin(&mut self, link: &Link) -> &[u8] {
-        self.begun = Some(link.control.node());
+        let node = link.control.node();
+        if self.begun.is_some_and(|begun| begun != node) {
+            self.leave();
+        }
+        self.begun = Some(node);
         self.renaming = None;
+        if let Some(owner) = &self.owner {
+            self.shared.leftovers.forget(node, owner, &self.place());
+        }
         &self.name
+    }
+
+    /// The node has refused the name: whether there is another to be tried.
+    pub(crate) fn refused(&mut self) -> bool {
+        self.begun = None;
+        if self.plain {
+            return false;
+        }
+        self.plain = true;
+        self.name = beside(&self.path, self.mark, true);
+        true
+    }
+
+    /// The name, wherever a session is.
+    fn place(&self) -> Vec<u8> {
+        match &self.cwd {
+            Some(cwd) if !self.name.starts_with(b"/") => [cwd, &b"/"[..], &self.name].concat(),
+            Some(_) | None => self.name.clone(),
+        }
+    }
+
+    /// Notes that the file may be left where it was begun.
+    fn leave(&mut self) {
+        if let (Some(node), Some(owner)) = (self.begun.take(), &self.owner) {
+            self.shared.leftovers.note(node, owner, &self.place());
+        }
     }
 
     /// Whether a rename was begun at the node of this name, whose outcome is not known.
@@ -108,18 +157,30 @@ impl Temporary {
     /// The node is lost.
     pub(crate) async fn clear(&mut self, link: &mut Link) -> Result<(), Failure> {
         if self.begun == Some(link.control.node()) {
-            self.begun = None;
-            link.command(&[b"DELE ", &*self.name].concat()).await?;
+            let reply = link.command(&[b"DELE ", &*self.name].concat()).await?;
+            if reply.is_complete() || reply.code == 550 {
+                self.begun = None;
+            }
         }
         Ok(())
     }
 }
 
-/// A name in the directory of `path` that nobody else uses. It is short, however long the file's own is.
-fn beside(path: &[u8], mark: u64) -> Vec<u8> {
+/// Whichever way an upload ends, its file is not forgotten.
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// A name in the directory of `path` that nobody else uses. It is short, however long the file's own is; `plain`
+/// without the dot that servers can be told to refuse (vsftpd's `deny_file`, ProFTPD's `PathDenyFilter`,
+/// Pure-FTPd's `-x`).
+fn beside(path: &[u8], mark: u64, plain: bool) -> Vec<u8> {
     let directory = path.iter().rposition(|byte| *byte == b'/');
     let directory = directory.map_or(&[][..], |end| path.get(..=end).unwrap_or_default());
-    [directory, format!(".upload-{mark:016x}").as_bytes()].concat()
+    let dot = if plain { "" } else { "." };
+    [directory, format!("{dot}upload-{mark:016x}").as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -129,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_temporary_name_is_in_the_directory_of_the_file() {
-        let name = |path: &str| String::from_utf8(beside(path.as_bytes(), 0xab)).unwrap();
+        let name = |path: &str| String::from_utf8(beside(path.as_bytes(), 0xab, false)).unwrap();
         assert_eq!(name("x"), ".upload-00000000000000ab");
         assert_eq!(name("/x"), "/.upload-00000000000000ab");
         assert_eq!(name("a/b c/x"), "a/b c/.upload-00000000000000ab");
@@ -137,10 +198,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_differs_from_the_file_and_by_its_mark(path in "[a-z./]{0,20}", a: u64, b: u64) {
+        fn it_differs_from_the_file_and_by_its_mark(path in "[a-z./]{0,20}", a: u64, b: u64, plain: bool) {
             let path = path.as_bytes();
-            prop_assert_ne!(beside(path, a), path.to_vec());
-            prop_assert_eq!(beside(path, a) == beside(path, b), a == b);
+            prop_assert_ne!(beside(path, a, plain), path.to_vec());
+            prop_assert_eq!(beside(path, a, plain) == beside(path, b, plain), a == b);
         }
     }
 }

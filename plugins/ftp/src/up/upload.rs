@@ -76,11 +76,39 @@ impl Upload {
     pub(crate) fn into_end(self) -> (ClientData, Ended) {
         let ended = Ended {
             marked: self.marked,
-            unprotected: !self.kept.protects(),
+            unprotected: !self.is_protected(),
             closed: self.kept.is_closed(),
             ..self.ended
         };
         (self.data, ended)
+    }
+
+    /// Whether its node could have been lost now.
+    fn is_protected(&self) -> bool {
+        let known = match &self.way {
+            Way::Shared(how, before) => before.as_ref().is_none_or(|before| {
+                rules::can_go_on(*how, self.binary, self.kept.first(), before)
+            }),
+            Way::Temporary(_) => true,
+            Way::Once(_) | Way::Unique => false,
+        };
+        known && self.kept.protects()
+    }
+
+    /// Whether the upload can be begun otherwise at a node that has refused it: its temporary name has another form,
+    /// and in the end there is the file's own, under which it is not sent again.
+    fn has_another_name(&mut self, refusal: &Reply) -> bool {
+        let Way::Temporary(temporary) = &mut self.way else {
+            return false;
+        };
+        if !matches!(refusal.code, 550 | 553) {
+            return false;
+        }
+        if !temporary.refused() {
+            tracing::info!(%refusal, "no temporary name is taken: an upload is not protected");
+            self.way = Way::Once(How::Store { from: 0 });
+        }
+        true
     }
 
     /// What this node is to do.
@@ -271,6 +299,12 @@ impl Request<Account> for Upload {
         self.client_connected(director).await?;
         link.control.due(true);
         let mut begun = self.begin(link, plan).await?;
+        while let Begun::Refused(reply) = &begun
+            && self.has_another_name(reply)
+        {
+            node = NodeEnd::agree(link, director, mode).await?;
+            begun = self.begin(link, plan).await?;
+        }
         if let (Begun::Refused(reply), Plan::Resume { .. }) = (&begun, plan) {
             // Servers that let nobody restart an upload (ProFTPD without AllowStoreRestart) append.
             tracing::debug!(%reply, "an upload is gone on with by APPE");

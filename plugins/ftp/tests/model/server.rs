@@ -43,6 +43,8 @@ pub struct Settings {
     /// An upload that was broken off leaves nothing (vsftpd's `delete_failed_uploads`, ProFTPD's
     /// `DeleteAbortedStores`).
     pub discards: bool,
+    /// Uploads to names that begin so are refused with 553.
+    pub denies: Option<&'static str>,
     /// A file that is restarted has a hidden name until its end (Pure-FTPd; so said by ESTA and ESTP).
     pub hides: bool,
     /// Replies come byte by byte, a millisecond apart.
@@ -76,6 +78,7 @@ impl Settings {
             tls: false,
             require_reuse: false,
             discards: false,
+            denies: None,
             hides: style == Style::PureFtpd,
             mumbles: false,
             rate: 0,

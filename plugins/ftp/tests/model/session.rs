@@ -581,6 +581,12 @@ impl Session {
             Ok((bytes, _)) if verb == "APPE" && self.rest == 0 => bytes.len(),
             Ok(_) | Err(_) => self.rest,
         };
+        if let Some(start) = self.server.settings.denies
+            && tree::name(&path).starts_with(start.as_bytes())
+        {
+            self.data = DataEnd::None;
+            return self.say("553 Prohibited file name.").await;
+        }
         if self.rest > 0 && !self.server.settings.restart_stores {
             self.data = DataEnd::None;
             return self
@@ -718,7 +724,8 @@ impl Session {
 
 /// The names that an upload has until it is complete.
 pub(super) fn is_temporary(path: &[u8]) -> bool {
-    tree::name(path).starts_with(b".")
+    let name = tree::name(path);
+    name.starts_with(b".") || name.starts_with(b"upload-")
 }
 
 /// The name that a file has while Pure-FTPd restarts it.
