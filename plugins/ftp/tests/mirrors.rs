@@ -22,7 +22,7 @@ use model::tree::{BEGUN, Tree, content, lines};
 const SIZE: usize = 100_000;
 const TEXT: usize = 160_000;
 /// Files in the directory that is listed; a line of LIST or MLSD has less than 100 bytes.
-const FILES: usize = 1500;
+const FILES: usize = 2000;
 /// Where the client begins, behind REST.
 const REST: usize = 20_000;
 /// The mirrors.
