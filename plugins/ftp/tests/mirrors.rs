@@ -90,7 +90,8 @@ impl Proof {
             Self::Text => "RETR /text",
             Self::List => "LIST /many",
             Self::Mlsd => "MLSD /many",
-            _ => "RETR /file",
+            Self::Hash | Self::Xsha256 | Self::Xcrc | Self::Time | Self::LastBytes => "RETR /file",
+            Self::RestHash | Self::RestTime | Self::RestLastBytes => "RETR /file",
         }
     }
 
@@ -105,9 +106,9 @@ impl Proof {
 
     /// How much the client has when the first server dies: `share` of 100.
     fn after(self, share: usize) -> usize {
-        match self {
-            _ if self.is_held_back() => 80_000 + share * 300,
-            _ => 20_000 + share * 300,
+        match self.is_held_back() {
+            true => 80_000 + share * 300,
+            false => 20_000 + share * 300,
         }
     }
 

@@ -241,6 +241,29 @@ fn what_is_never_resent() {
     }
 }
 
+/// Files of nothing: an end is all that there is of them.
+#[test]
+fn empty_files() {
+    for (style, command) in
+        Style::ALL
+            .into_iter()
+            .zip(["STOR /pub/new", "STOR /pub/old", "STOR /pub/empty"])
+    {
+        let mut scene = Scene::of(command, 61, style);
+        // An end that nobody said is here the end of all, and what is stored then is right.
+        scene.faults = &[Cut::Reset, Cut::Silence, Cut::Stall, Cut::Kill];
+        scene.tree.put("/pub/empty", content(0, 0), BEGUN);
+        scene.expect = vec![(&command[5..], Vec::new())];
+        scene.sweep(async |_, cluster, client| {
+            let got = client.fetch("RETR /pub/empty").await;
+            assert!(got == (Vec::new(), 226), "{:#?}", client.transcript);
+            assert_eq!(client.store(command, b"").await, 226);
+            let tree = cluster.servers[0].tree.borrow();
+            assert!(tree.file(&command.as_bytes()[5..]).unwrap().0.is_empty());
+        });
+    }
+}
+
 #[test]
 fn other_commands_with_effects() {
     for style in [Style::Proftpd, Style::PureFtpd] {
