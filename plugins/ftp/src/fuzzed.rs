@@ -95,7 +95,7 @@ pub fn replies(bytes: &[u8]) {
         if let Some(path) = reply.path() {
             assert!(!path.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
         }
-        let offered = feat::offered([Features::of(&reply)].iter(), true);
+        let offered = feat::offered([Features::of(&reply)].iter(), &["AUTH TLS", "PBSZ", "PROT"]);
         assert!(!offered.iter().any(|line| line.contains(['\r', '\n', '\0'])));
         let mut said = Vec::new();
         reply.encode(&mut said);

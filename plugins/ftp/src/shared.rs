@@ -58,9 +58,14 @@ impl Shared {
         features
     }
 
-    /// What clients are offered.
-    pub(crate) fn offered(&self, tls: bool) -> Vec<String> {
-        self.with_features(|known| feat::offered(known.values().map(Arc::as_ref), tls))
+    /// Forgets what a node offers that has left, or is dead: clients are offered what the others have.
+    pub(crate) fn forget(&self, node: NodeId) {
+        self.with_features(|known| known.remove(&node));
+    }
+
+    /// What clients are offered; `own` is what the director has for this one besides.
+    pub(crate) fn offered(&self, own: &[&str]) -> Vec<String> {
+        self.with_features(|known| feat::offered(known.values().map(Arc::as_ref), own))
     }
 
     /// Notes that a node has said 421 to a session.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use director_sdk::{Failure, Kind, Load, NodeStream, Report};
+use director_sdk::{Failure, Kind, Load, NodeId, NodeStream, Report};
 use futures_util::future::{Either, select};
 
 use crate::control::feat::Features;
@@ -31,8 +31,32 @@ pub(crate) async fn probe(shared: &Shared, node: &mut NodeStream) -> Result<Load
 
 /// Waits beside a node for the end of its connection, which is the sign of its death.
 pub(crate) async fn watch(shared: &Shared, node: &mut NodeStream, report: &Report) -> Failure {
+    let mut living = Living {
+        shared,
+        node: node.node(),
+        sleepy: false,
+    };
     match watching(shared, node, report).await {
-        Err(failure) => failure,
+        Err(failure) => {
+            living.sleepy = failure.kind() == Some(Kind::Unknown);
+            failure
+        }
+    }
+}
+
+/// A node that is watched. It counts for FEAT until its watch is dropped, which is when it has left the cluster or
+/// is down, or ends by more than a 421 to a sleeper.
+struct Living<'a> {
+    shared: &'a Shared,
+    node: NodeId,
+    sleepy: bool,
+}
+
+impl Drop for Living<'_> {
+    fn drop(&mut self) {
+        if !self.sleepy {
+            self.shared.forget(self.node);
+        }
     }
 }
 

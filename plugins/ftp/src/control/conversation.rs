@@ -16,7 +16,7 @@ use director_sdk::{Chain, Client, Director, Elapsed, Exception, Failure, Kind};
 use super::exchange::Exchange;
 use super::line::{BadLine, Command, Heard};
 use super::link::NOT_AVAILABLE;
-use super::login::{Account, Learn, LogIn, NOT_LOGGED_IN};
+use super::login::{Account, Learn, Leave, LogIn, NOT_LOGGED_IN};
 use super::replier::{ControlLine, Replier};
 use super::reply::Reply;
 use super::state::{Prot, State};
@@ -28,6 +28,8 @@ use crate::verbs::{self, Argument};
 
 /// Denied logins after which a client is sent away.
 const MOST_DENIED: u32 = 3;
+/// How long taking leave of a node may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a client's handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// Commands that move data over a connection of their own.
@@ -142,6 +144,7 @@ pub(crate) async fn converse(
             break;
         }
     }
+    talk.leave().await;
     talk.client.close().await
 }
 
@@ -309,6 +312,7 @@ impl Conversation {
             return Err(Failure::new(Kind::ClientGone, format!("AUTH TLS: {detail}")).by_client());
         }
         if self.chain.state.login.credentials().is_some() {
+            self.leave().await;
             self.log_out();
         }
         self.chain.state.pbsz = false;
@@ -343,6 +347,21 @@ impl Conversation {
         match self.shared.options.tls {
             Tls::Off | Tls::Offered => false,
             Tls::Required => clear,
+        }
+    }
+
+    /// Takes leave of the session's node, if there is one; the chain is of no use then. Not said on a link that is
+    /// broken, or in the middle of a transfer: the host has let that go.
+    pub(crate) async fn leave(&mut self) {
+        if !self.chain.is_leaving_a_link() {
+            return;
+        }
+        let mut leave = Leave;
+        let left = self.director.direct(&mut self.chain, &mut leave);
+        match self.director.timeout(FAREWELL, left).await {
+            Ok(Ok(())) => {}
+            Ok(Err(exception)) => tracing::debug!(%exception, "no leave was taken of the node"),
+            Err(Elapsed) => tracing::debug!("the node did not take its QUIT"),
         }
     }
 

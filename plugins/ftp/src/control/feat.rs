@@ -75,15 +75,13 @@ impl Features {
 }
 
 /// The lines of the director's reply to FEAT: what passes of what all `nodes` offer, and what it does
-/// itself. `tls`: whether it has TLS for clients.
+/// itself, `own` for this client included.
 pub(crate) fn offered<'a>(
     nodes: impl Iterator<Item = &'a Features> + Clone,
-    tls: bool,
+    own: &[&str],
 ) -> Vec<String> {
     let mut lines = vec!["EPRT".to_owned(), "EPSV".to_owned(), "PASV".to_owned()];
-    if tls {
-        lines.extend(["AUTH TLS", "PBSZ", "PROT"].map(str::to_owned));
-    }
+    lines.extend(own.iter().map(|line| (*line).to_owned()));
     for (name, pass) in PASSED {
         lines.extend(common(nodes.clone(), name, pass));
     }
@@ -157,7 +155,7 @@ mod tests {
             "REST STREAM",
             "utf8",
         ]);
-        let lines = offered([&a, &b].into_iter(), false);
+        let lines = offered([&a, &b].into_iter(), &[]);
         let expected = [
             "EPRT",
             "EPSV",
@@ -169,8 +167,8 @@ mod tests {
             "UTF8",
         ];
         assert_eq!(lines, expected);
-        assert!(offered([&a].into_iter(), true).contains(&"AUTH TLS".to_owned()));
-        assert_eq!(offered([].into_iter(), false), ["EPRT", "EPSV", "PASV"]);
+        assert!(offered([&a].into_iter(), &["AUTH TLS"]).contains(&"AUTH TLS".to_owned()));
+        assert_eq!(offered([].into_iter(), &[]), ["EPRT", "EPSV", "PASV"]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ const DONT: u8 = 254;
 /// "Interpret as command"; a data byte of this value is doubled.
 pub(crate) const IAC: u8 = 255;
 
+/// Room that a line has at first.
+const FIRST_ROOM: usize = 64;
 /// Longest name of a command: the RFCs' have four letters, some in use have more (`XSHA512`).
 const LONGEST_VERB: usize = 12;
 
@@ -150,9 +152,20 @@ impl Lines {
         if self.line.len() >= self.limit {
             self.bad = Some(BadLine::TooLong);
         } else {
-            self.line.push(byte);
+            self.keep(byte);
         }
         false
+    }
+
+    /// Appends to the line, without a copy of it left where a smaller one stood: it may be a password.
+    fn keep(&mut self, byte: u8) {
+        if self.line.len() == self.line.capacity() {
+            let room = (2 * self.line.capacity()).max(FIRST_ROOM);
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(&self.line);
+            self.line = larger;
+        }
+        self.line.push(byte);
     }
 
     fn end(&mut self) -> Heard {

@@ -33,6 +33,8 @@ pub(crate) struct Link {
     pub(crate) fresh: bool,
     /// The node has greeted: a 421 is not for the many any more.
     pub(crate) greeted: bool,
+    /// What tells the session that it has a link.
+    pub(crate) held: Arc<()>,
     replies: Replies,
     shared: Arc<Shared>,
 }
@@ -57,6 +59,7 @@ impl Link {
             rnfr: None,
             fresh: false,
             greeted: false,
+            held: Arc::default(),
             replies: Replies::default(),
             shared,
         }

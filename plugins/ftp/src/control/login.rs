@@ -1,15 +1,14 @@
 //! The session of a client as a node must know it: greeted, logged in, restored.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use director_sdk::{
-    Director, Exception, Failure, Kind, NodeId, NodeStream, Request, Resend, Session,
-};
+use director_sdk::{Director, Exception, Failure, Kind, NodeStream, Request, Resend, Session};
 use zeroize::Zeroizing;
 
 use super::feat::Features;
 use super::link::{Link, NOT_AVAILABLE};
+use super::lockout::Lockout;
 use super::reply::{Degree, Reply};
 use super::state::{Credentials, Login, Prot, State};
 use crate::options::{LoginAs, NodeTls};
@@ -28,9 +27,12 @@ pub(crate) struct Account {
     pub(crate) shared: Arc<Shared>,
     /// Which nodes the present request wants.
     pub(crate) wanted: Wanted,
-    /// Nodes that deny what another accepted. They are not asked again: each no counts against the
-    /// account there, and enough of them lock it.
-    denied: Vec<NodeId>,
+    /// Nodes that are not told this login's password again.
+    lockout: Lockout,
+    /// Alive as long as the session's link.
+    link: Weak<()>,
+    /// The session is over: no node is to be logged in at.
+    leaving: bool,
 }
 
 #[async_trait]
@@ -40,7 +42,10 @@ impl Session for Account {
     /// In this order: the greeting, AUTH TLS, PBSZ, PROT, HOST, USER, PASS, ACCT, CLNT, OPTS, LANG, CWD. Type, structure and mode
     /// follow when they matter ([`Link::bring`]).
     async fn establish(&mut self, node: NodeStream, _: &Director) -> Result<Link, Failure> {
-        if self.denied.contains(&node.node()) {
+        if self.leaving {
+            return Err(Failure::new(Kind::ClientGone, "the session is over").by_client());
+        }
+        if self.lockout.leaves_out(node.node()) {
             let detail = "this node denied the login before";
             return Err(Failure::new(Kind::Diverged, detail).with_code(NOT_LOGGED_IN.into()));
         }
@@ -51,8 +56,8 @@ impl Session for Account {
         if let Some(host) = &self.state.host {
             taken(&mut link, "HOST", host).await?;
         }
-        if let Some(credentials) = self.told_to_nodes() {
-            let reply = log_in(&mut link, credentials).await?;
+        if let Some(credentials) = self.told_to_nodes().cloned() {
+            let reply = log_in(&mut link, &credentials, &mut self.lockout).await?;
             let as_before = match reply.degree() {
                 Degree::Complete => true,
                 Degree::Intermediate => !self.state.login.is_in(),
@@ -60,9 +65,11 @@ impl Session for Account {
             };
             if !as_before {
                 if reply.degree() == Degree::Permanent {
-                    self.denied.push(link.control.node());
+                    self.lockout.deny(link.control.node());
                 }
-                let detail = format!("another node accepted the login, this one says {reply}");
+                // Not its words: some servers repeat a command that they do not know.
+                let code = reply.code;
+                let detail = format!("another node accepted the login, this one says {code}");
                 return Err(Failure::new(Kind::Diverged, detail).with_code(reply.code.into()));
             }
         }
@@ -72,6 +79,7 @@ impl Session for Account {
         } else {
             link.fresh = true;
         }
+        self.link = Arc::downgrade(&link.held);
         Ok(link)
     }
 }
@@ -81,7 +89,7 @@ impl Account {
     pub(crate) fn is_denied_everywhere(&self, exception: &Exception) -> bool {
         exception.kind == Kind::Exhausted
             && exception.code == u32::from(NOT_LOGGED_IN)
-            && !self.denied.is_empty()
+            && self.lockout.is_any()
     }
 
     /// A client of which nothing is known.
@@ -90,8 +98,21 @@ impl Account {
             state: State::default(),
             shared,
             wanted: Wanted::any(),
-            denied: Vec::new(),
+            lockout: Lockout::default(),
+            link: Weak::new(),
+            leaving: false,
         }
+    }
+
+    /// Another login begins: what nodes have said to the last one is not about it.
+    pub(crate) fn begin_login(&mut self) {
+        self.lockout = Lockout::default();
+    }
+
+    /// Whether there is a link to take leave of; from now on none is made.
+    pub(crate) fn is_leaving_a_link(&mut self) -> bool {
+        self.leaving = true;
+        self.link.strong_count() > 0
     }
 
     /// Who a node is told that the client is. With an account of the service's own that is never what the
@@ -215,17 +236,21 @@ pub(crate) async fn greeting(link: &mut Link) -> Result<Reply, Failure> {
 /// # Errors
 ///
 /// As [`Link::command`].
-async fn log_in(link: &mut Link, credentials: &Credentials) -> Result<Reply, Failure> {
+async fn log_in(
+    link: &mut Link,
+    credentials: &Credentials,
+    lockout: &mut Lockout,
+) -> Result<Reply, Failure> {
     let mut reply = command(link, "USER", &credentials.user).await?;
     if reply.code == 331
         && let Some(pass) = credentials.pass_or_guest()
     {
-        reply = command(link, "PASS", pass).await?;
+        reply = secret(link, "PASS", pass, lockout).await?;
     }
     if reply.code == 332
         && let Some(acct) = &credentials.acct
     {
-        reply = command(link, "ACCT", acct).await?;
+        reply = secret(link, "ACCT", acct, lockout).await?;
     }
     Ok(reply)
 }
@@ -250,8 +275,11 @@ impl Request<Account> for LogIn {
         _director: &Director,
     ) -> Result<Reply, Failure> {
         let reply = match self {
-            Self::Step(verb, argument) => command(link, verb, argument).await?,
-            Self::Whole(credentials) => log_in(link, credentials).await?,
+            Self::Step("USER", argument) => command(link, "USER", argument).await?,
+            Self::Step(verb, argument) => {
+                secret(link, verb, argument, &mut account.lockout).await?
+            }
+            Self::Whole(credentials) => log_in(link, credentials, &mut account.lockout).await?,
         };
         if reply.is_complete() {
             account.learn(link).await?;
@@ -269,6 +297,34 @@ impl Request<Account> for LogIn {
         _why: &Exception,
     ) -> Resend {
         Resend::Anywhere
+    }
+}
+
+/// Takes leave of the session's node, so that its log does not speak of a session that was broken off.
+pub(crate) struct Leave;
+
+#[async_trait]
+impl Request<Account> for Leave {
+    type Reply = ();
+
+    /// QUIT, and the end; nobody waits for the 221.
+    async fn attempt(
+        &mut self,
+        _account: &mut Account,
+        link: &mut Link,
+        _director: &Director,
+    ) -> Result<(), Failure> {
+        link.send(b"QUIT").await?;
+        Ok(link.control.close().await?)
+    }
+
+    async fn cleanup(
+        &mut self,
+        _account: &mut Account,
+        _link: Option<&mut Link>,
+        _why: &Exception,
+    ) -> Resend {
+        Resend::Never
     }
 }
 
@@ -317,6 +373,37 @@ async fn taken(link: &mut Link, verb: &str, argument: &[u8]) -> Result<(), Failu
     }
     let detail = format!("another node took {verb}, this one says {reply}");
     Err(Failure::new(Kind::Diverged, detail).with_code(reply.code.into()))
+}
+
+/// Says a secret. What a node says to it stays out of the log, for some servers repeat a command that they do not
+/// know.
+async fn secret(
+    link: &mut Link,
+    verb: &str,
+    argument: &[u8],
+    lockout: &mut Lockout,
+) -> Result<Reply, Failure> {
+    let node = link.control.node();
+    lockout.tell(node);
+    match command(link, verb, argument).await {
+        Ok(reply) => {
+            if reply.is_complete() || reply.degree() == Degree::Intermediate {
+                lockout.let_in(node);
+            }
+            Ok(reply)
+        }
+        Err(failure) => Err(match failure.kind() {
+            Some(kind @ (Kind::Garbled | Kind::Unknown)) => {
+                let code = failure.protocol_code();
+                let detail = match code {
+                    0 => format!("what the node said to {verb} is no reply"),
+                    code => format!("the node ended the link with {code} at {verb}"),
+                };
+                Failure::new(kind, detail).with_code(code)
+            }
+            Some(_) | None => failure,
+        }),
+    }
 }
 
 async fn command(link: &mut Link, verb: &str, argument: &[u8]) -> Result<Reply, Failure> {

@@ -7,6 +7,7 @@ pub(crate) mod failures;
 pub(crate) mod feat;
 pub(crate) mod line;
 pub(crate) mod link;
+pub(crate) mod lockout;
 pub(crate) mod login;
 pub(crate) mod replier;
 pub(crate) mod reply;

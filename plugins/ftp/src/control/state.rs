@@ -113,12 +113,17 @@ impl State {
             prot: self.prot,
             pbsz: self.pbsz,
             kind: self.kind,
+            epsv_all: self.epsv_all,
             ..Self::default()
         }
     }
 
     /// Keeps an OPTS that a node accepted, in place of the one that it had for the same command.
     pub(crate) fn set_option(&mut self, argument: &[u8]) {
+        if argument.eq_ignore_ascii_case(b"HASH") {
+            // The HASH draft, section 4: it asks which algorithm is set, and sets none.
+            return;
+        }
         let name = argument.split(|byte| *byte == b' ').next();
         let name = String::from_utf8_lossy(name.unwrap_or_default()).to_ascii_uppercase();
         self.opts.retain(|(known, _)| *known != name);

@@ -8,6 +8,7 @@ use crate::control::conversation::Conversation;
 use crate::control::login::LogIn;
 use crate::control::reply::Reply;
 use crate::control::state::Login;
+use crate::options::LoginAs;
 
 /// ACCT: kept as PASS is.
 pub(crate) struct Acct;
@@ -36,6 +37,9 @@ impl Verb for Acct {
                 return talk.say(Reply::new(202, "No account is needed.")).await;
             }
         };
+        if let LoginAs::Service { .. } = talk.shared.options.login {
+            return talk.say(Reply::new(202, "No account is needed.")).await;
+        }
         credentials.acct = Some(argument.to_vec().into());
         let reply = talk
             .log_in(LogIn::Step("ACCT", argument.to_vec().into()))

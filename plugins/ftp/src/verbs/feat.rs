@@ -33,8 +33,14 @@ impl Verb for Feat {
             }
             tracing::debug!(%exception, "no node says what it offers");
         }
-        let tls = talk.offers_tls();
-        let lines = talk.shared.offered(tls);
+        let mut own = Vec::new();
+        if talk.offers_tls() {
+            own.push("AUTH TLS");
+        }
+        if talk.offers_tls() || talk.is_secure() {
+            own.extend(["PBSZ", "PROT"]);
+        }
+        let lines = talk.shared.offered(&own);
         talk.say(Reply::several(211, "Features:", lines, "End"))
             .await
     }

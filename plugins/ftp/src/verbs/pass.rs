@@ -40,7 +40,7 @@ impl Verb for Pass {
                 talk.chain.state.login = Login::None;
                 let reply = talk.log_in(LogIn::Whole(account.clone())).await?;
                 credentials = account;
-                reply
+                anonymous(&reply)
             }
             None => {
                 credentials.pass = Some(argument.to_vec().into());
@@ -54,6 +54,18 @@ impl Verb for Pass {
             _ => Login::None,
         };
         talk.say(reply).await
+    }
+}
+
+/// What the client is told of the service account's login: no word of the node's, which may name the account.
+fn anonymous(reply: &Reply) -> Reply {
+    match reply.code {
+        230 | 202 => Reply::new(230, "Login successful."),
+        421 => Reply::new(421, "No server can let you in now."),
+        code => {
+            tracing::warn!(code, "a node does not take the service's account");
+            Reply::new(530, "No server lets you in.")
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use crate::control::conversation::Conversation;
 use crate::control::reply::Reply;
 use crate::control::state::State;
 
-/// REIN: everything is as after the greeting, but for the TLS of the control connection.
+/// REIN: everything is as after the greeting. After AUTH TLS it is refused: it would have to end the TLS of the control
+/// connection (RFC 4217 section 11), as CCC does.
 pub(crate) struct Rein;
 
 #[async_trait]
@@ -26,6 +27,11 @@ impl Verb for Rein {
     }
 
     async fn run(&self, talk: &mut Conversation, _argument: &[u8]) -> Result<(), Failure> {
+        if talk.is_secure() && !talk.tls_first {
+            let text = "REIN is not offered after AUTH TLS.";
+            return talk.say(Reply::new(502, text)).await;
+        }
+        talk.leave().await;
         talk.start_over(State::greeted(talk.tls_first));
         talk.say(Reply::new(220, "Service ready for new user."))
             .await

@@ -8,6 +8,7 @@ use crate::control::conversation::Conversation;
 use crate::control::exchange::Exchange;
 use crate::control::reply::Reply;
 use crate::control::state::Prot;
+use crate::options::LoginAs;
 
 /// STAT: the director's own status, or what a node says of a path.
 pub(crate) struct Stat;
@@ -38,8 +39,14 @@ impl Verb for Stat {
 fn status(talk: &Conversation) -> Reply {
     let state = &talk.chain.state;
     let user = state.login.credentials().map(|known| {
-        let name = String::from_utf8_lossy(&known.user).into_owned();
-        format!("Logged in as {name}")
+        match &talk.shared.options.login {
+            LoginAs::Word(_) => {
+                let name = String::from_utf8_lossy(&known.user).into_owned();
+                format!("Logged in as {name}")
+            }
+            // Its name is not the client's.
+            LoginAs::Service { .. } => "Logged in".to_owned(),
+        }
     });
     let data = match state.prot {
         Prot::Clear => "Data connections are not protected",

@@ -33,8 +33,10 @@ impl Verb for User {
         }
         if talk.chain.state.login.is_in() {
             // Another login is another link: what servers make of a second one on the same differs.
+            talk.leave().await;
             talk.log_out();
         }
+        talk.chain.begin_login();
         if let Some(reply) = by_policy(&talk.shared.options.login, argument) {
             talk.chain.state.login = match reply.code {
                 331 => Login::Begun(Credentials::of(argument)),

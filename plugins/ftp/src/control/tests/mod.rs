@@ -1,5 +1,6 @@
 //! The dialogue in memory, against a small server of one session.
 
+mod logins;
 mod tls;
 
 use std::cell::{Cell, RefCell};
@@ -351,7 +352,8 @@ fn who_guesses_is_sent_away() {
     let (world, told) = world(&["a"]);
     let heard = world.run(codes(&world, &b"USER ann\r\nPASS wrong\r\n".repeat(9)));
     assert_eq!(heard, [220, 331, 530, 331, 530, 331, 530]);
-    assert_eq!(told.borrow().len(), 6);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(told.borrow().len(), 7, "two each, and QUIT");
     assert_eq!(world.finish(), Leftover::default());
 }
 
@@ -445,6 +447,11 @@ fn features_are_those_of_all_nodes_and_the_directors() {
         "211 End",
     ];
     assert_eq!(heard[1..7], expected);
+    // A node that is dead does not count: its watch has ended.
+    world.kill("b");
+    world.pass(Duration::from_secs(1));
+    let heard = world.run(hears(&world, b"FEAT\r\nQUIT\r\n"));
+    assert!(heard.contains(&" MDTM".to_owned()), "{heard:?}");
     assert_eq!(world.finish(), Leftover::default());
 }
 

@@ -152,3 +152,27 @@ fn a_handshake_that_fails_ends_the_session_alone() {
     assert_eq!(world.run(codes(&world, lines)), [220, 331, 230, 221]);
     assert_eq!(world.finish(), Leftover::default());
 }
+
+#[test]
+fn rein_after_auth_is_refused_for_it_would_have_to_end_tls() {
+    let (world, _) = world_of(OFFERED, &[("a", Whims::default())]);
+    world.run(async {
+        let mut client = Client::of(&world).await;
+        client.starts_tls().await;
+        client.logs_in().await;
+        assert_eq!(&client.says("REIN").await[..3], "502");
+        assert_eq!(client.says("PWD").await, "257 \"/home\"");
+    });
+    assert_eq!(world.finish(), Leftover::default());
+}
+
+#[test]
+fn who_has_tls_is_told_of_pbsz_and_prot() {
+    for (options, auth) in [(OFFERED, true), ("{}", false)] {
+        let (world, _) = world_of(options, &[("a", Whims::default())]);
+        let heard = world.run(hears(&world, b"FEAT\r\nQUIT\r\n"));
+        for feature in [" AUTH TLS", " PBSZ", " PROT"] {
+            assert_eq!(heard.contains(&feature.to_owned()), auth, "{heard:?}");
+        }
+    }
+}
