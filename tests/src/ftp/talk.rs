@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::net::SendFlags;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -125,6 +126,22 @@ impl Talk {
     /// When the connection is gone.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes).await
+    }
+
+    /// Sends bytes, the last of them as urgent data (RFC 854, Synch).
+    ///
+    /// # Errors
+    /// When the connection is gone, or does not take it.
+    pub async fn write_urgent(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some((last, before)) = bytes.split_last() else {
+            return Ok(());
+        };
+        self.write(before).await?;
+        let sent = rustix::net::send(self.stream.get_ref(), &[*last], SendFlags::OOB)?;
+        match sent {
+            1 => Ok(()),
+            _ => Err(io::Error::other("the urgent byte was not sent")),
+        }
     }
 
     /// The next reply, which has to have this code.

@@ -13,6 +13,7 @@ mod conformance;
 mod downloads;
 mod failover;
 mod first_command;
+mod ftp_aborts;
 mod ftp_clients;
 mod ftp_dialogue;
 mod ftp_downloads;
