@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use director_sdk::ConfigMistake;
 use serde::Deserialize;
 
+use crate::down::swallow::TAIL;
+
 /// What stands under `[services.<name>.options]`. `docs/ftp.md` has a table of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -34,6 +36,9 @@ pub struct Options {
     pub address: Option<Ipv4Addr>,
     /// What shows that another node has the file that a download was begun with.
     pub proof: Proof,
+    /// Bytes up to which a file is told by its bytes alone, which are compared at another node, and nothing but
+    /// its size is asked when its download begins.
+    pub compare_limit: u64,
     /// Bytes up to which a file's digest is asked for when its download begins; by default 16 MiB, and any
     /// number where nothing but a digest is a proof.
     pub digest_limit: Option<u64>,
@@ -163,8 +168,8 @@ pub enum NodeData {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proof {
-    /// The strongest that the nodes have: a digest (of files up to `digest_limit`), else size and time of
-    /// the last change, else the last 64 KiB.
+    /// The bytes themselves (of files up to `compare_limit`), else the strongest that the nodes have: a digest (of
+    /// files up to `digest_limit`), size and time of the last change, the last 64 KiB.
     #[default]
     Any,
     /// A digest alone; a node that has none proves nothing.
@@ -197,6 +202,7 @@ impl Default for Options {
             ports: Ports::ANY,
             address: None,
             proof: Proof::default(),
+            compare_limit: TAIL as u64,
             digest_limit: None,
             storage: Storage::Shared,
             primary: Vec::new(),
@@ -245,6 +251,12 @@ impl Options {
             (512..=1 << 20).contains(&self.line_limit),
             self.line_limit.to_string(),
             "a number from 512 to 1048576",
+        );
+        check(
+            "compare_limit",
+            self.compare_limit <= TAIL as u64,
+            self.compare_limit.to_string(),
+            "a number up to 65536, for so many bytes are remembered",
         );
         check(
             "require_reuse",

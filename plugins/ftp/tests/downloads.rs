@@ -281,6 +281,63 @@ fn a_digest_alone_is_asked_for_where_nothing_else_will_do() {
     );
 }
 
+/// Nothing but its size is asked, in one piece with where the node listens. The bytes that the client has are
+/// compared with the other server's: what comes out is a file that one of the servers has, or the truth.
+#[test]
+fn a_small_file_is_proved_by_its_bytes() {
+    const MIDDLE: usize = 10_000;
+    let tree = |tree: &mut Tree| tree.put("/part", content(4, 20_000), BEGUN);
+    let hash = Settings {
+        hash: true,
+        ..slow(Style::Proftpd)
+    };
+    let run = |options: &str, other: &dyn Fn(&mut Tree)| {
+        let world = World::seeded(3);
+        let cluster = Cluster::separate(&[hash.clone(), hash.clone()], &Tree::default());
+        for server in &cluster.servers {
+            tree(&mut server.tree.borrow_mut());
+        }
+        cluster.start(&world, options);
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            let mut data = begun(&mut client, "RETR /part").await;
+            let got = data.read_exact(MIDDLE).await.unwrap();
+            let used = cluster.used();
+            let asked: Vec<String> = used.heard.borrow().clone();
+            for server in cluster.servers.iter().filter(|s| s.name != used.name) {
+                other(&mut server.tree.borrow_mut());
+            }
+            world.kill(&used.name);
+            let rest = data.read_to_end().await;
+            let whole = rest.map(|rest| [got, rest].concat());
+            (whole, client.reply().await.code, asked)
+        })
+    };
+    let changed = |at: usize| {
+        move |tree: &mut Tree| {
+            let mut other = content(4, 20_000);
+            other[at] ^= 1;
+            // Another time, too: it is not asked for.
+            tree.put("/part", other, b"20260105120001");
+        }
+    };
+    let (got, code, asked) = run("{}", &|_| {});
+    assert!(got.unwrap() == content(4, 20_000) && code == 226);
+    let asked = asked.join(" ");
+    assert!(
+        asked.ends_with("SIZE /part EPSV RETR /part") && !asked.contains("MDTM"),
+        "{asked}"
+    );
+    let (got, code, _) = run("{}", &changed(5));
+    assert!(got.is_err() && code == 451, "{code}");
+    let (got, code, _) = run("{}", &changed(19_990));
+    let mut other = content(4, 20_000);
+    other[19_990] ^= 1;
+    assert!(got.unwrap() == other && code == 226, "{code}");
+    let (got, code, asked) = run(r#"{"compare_limit": 0}"#, &changed(19_990));
+    assert!(got.is_err() && code == 451, "{code} {asked:?}");
+}
+
 #[test]
 fn a_file_that_is_gone_at_the_other_server_is_told_after_a_reset() {
     let gone = |tree: &mut Tree| tree.delete(b"/big").unwrap();

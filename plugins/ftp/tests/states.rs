@@ -155,6 +155,7 @@ fn downloads_by_each_proof() {
         let scene = Scene {
             settings,
             separate: true,
+            options: r#"{"compare_limit": 0}"#,
             ..Scene::of(name, 61, Style::Proftpd)
         };
         scene.sweep(async |_, _, client| {

@@ -13,6 +13,9 @@ use crate::options::NodeData;
 /// How long a node may take to connect to us in active mode, after it said that it would.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Says where the node listens (RFC 2428 §3).
+const EPSV: &[u8] = b"EPSV";
+
 /// A node's data connection of a transfer that is about to begin.
 pub(crate) enum NodeEnd {
     /// We have connected.
@@ -34,9 +37,31 @@ impl NodeEnd {
         director: &Director,
         mode: NodeData,
     ) -> Result<Self, Failure> {
+        Self::agree_on(link, director, (mode, None)).await
+    }
+
+    /// The command that [`agree`](Self::agree) begins with, where that is known before.
+    pub(crate) fn first_command(link: &Link, mode: NodeData) -> Option<&'static [u8]> {
+        match mode {
+            NodeData::Passive => (!link.lacks_epsv).then_some(EPSV),
+            NodeData::Active => None,
+        }
+    }
+
+    /// As [`agree`](Self::agree), where the node may have answered the
+    /// [first command](Self::first_command) already.
+    ///
+    /// # Errors
+    ///
+    /// As [`agree`](Self::agree).
+    pub(crate) async fn agree_on(
+        link: &mut Link,
+        director: &Director,
+        (mode, answered): (NodeData, Option<Reply>),
+    ) -> Result<Self, Failure> {
         match mode {
             NodeData::Passive => {
-                let port = passive_port(link).await?;
+                let port = passive_port(link, answered).await?;
                 let stream = director.connect(&link.control, port).await?;
                 Ok(Self::Connected(stream))
             }
@@ -92,13 +117,16 @@ impl NodeEnd {
 }
 
 /// The port at which the node listens.
-async fn passive_port(link: &mut Link) -> Result<u16, Failure> {
+async fn passive_port(link: &mut Link, answered: Option<Reply>) -> Result<u16, Failure> {
     let by_ip4 = link
         .control
         .peer()
         .is_none_or(|peer| matches!(peer.ip().to_canonical(), IpAddr::V4(_)));
     if !link.lacks_epsv {
-        let reply = link.command(b"EPSV").await?;
+        let reply = match answered {
+            Some(reply) => reply,
+            None => link.command(EPSV).await?,
+        };
         match reply.code {
             229 => {
                 let port = address::epsv_reply(reply.text().as_bytes());

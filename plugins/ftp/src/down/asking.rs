@@ -26,7 +26,11 @@ pub(crate) struct Asking {
     path: Vec<u8>,
     /// Bytes are transferred as they are, so that sizes and digests mean them.
     binary: bool,
+    /// The transfer begins at the file's first byte.
+    whole: bool,
     proof: Proof,
+    /// The size up to which the bytes themselves are the proof, in bytes.
+    compare_limit: u64,
     /// The size up to which a digest is asked for, in bytes.
     digest_limit: u64,
     /// A node has begun to make a digest, and not come to its end in time.
@@ -34,12 +38,14 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    /// Asks about `path` as the service's options have it.
-    pub(crate) fn new(path: &[u8], binary: bool, options: &Options) -> Self {
+    /// Asks about `path` as the service's options have it; the transfer begins at `offset`.
+    pub(crate) fn new(path: &[u8], (offset, binary): (u64, bool), options: &Options) -> Self {
         Self {
             path: path.to_vec(),
             binary,
+            whole: offset == 0,
             proof: options.proof,
+            compare_limit: options.compare_limit,
             digest_limit: options.digest_limit(),
             too_long: false,
         }
@@ -53,8 +59,8 @@ impl Asking {
         }
     }
 
-    /// The facts that this node has; `begun` are those that they will be compared with. `SIZE` and `MDTM` go
-    /// in one piece, so that both take one turn. A node that does not know a command has no such fact.
+    /// The facts that this node has; `begun` are those that they will be compared with. `SIZE` goes in one piece
+    /// with `along`, which is answered beside the facts. A node that does not know a command has no such fact.
     ///
     /// # Errors
     ///
@@ -62,30 +68,38 @@ impl Asking {
     pub(crate) async fn ask(
         &mut self,
         link: &mut Link,
-        begun: Option<&Facts>,
+        (begun, along): (Option<&Facts>, Option<&[u8]>),
         director: &Director,
-    ) -> Result<Facts, Failure> {
-        let (wants_size, wants_time) = match self.proof {
-            Proof::Any => (self.binary, true),
-            Proof::Digest | Proof::Tail => (self.binary, false),
-        };
-        let verbs = [(wants_size, "SIZE"), (wants_time, "MDTM")];
-        let lines: Vec<Vec<u8>> = verbs
-            .iter()
-            .filter(|(wanted, _)| *wanted)
-            .map(|(_, verb)| self.line(verb))
+    ) -> Result<(Facts, Option<Reply>), Failure> {
+        let mut facts = Facts::default();
+        let wanted = self.binary.then(|| self.line("SIZE"));
+        let lines: Vec<Vec<u8>> = wanted
+            .into_iter()
+            .chain(along.map(<[u8]>::to_vec))
             .collect();
         let mut replies = link.commands(&lines).await?.into_iter();
-        let mut answer = |wanted: bool| wanted.then(|| replies.next()).flatten();
-        let mut facts = Facts {
-            size: answer(wants_size).and_then(|reply| size(told(&reply)?)),
-            modified: answer(wants_time).and_then(|reply| Modified::read(told(&reply)?)),
-            digest: None,
-        };
+        if self.binary {
+            facts.size = replies.next().and_then(|reply| size(told(&reply)?));
+        }
+        let answered = replies.next();
+        if self.is_small(begun.unwrap_or(&facts)) {
+            return Ok((facts, answered));
+        }
+        if self.proof == Proof::Any {
+            let reply = link.command(&self.line("MDTM")).await?;
+            facts.modified = told(&reply).and_then(Modified::read);
+        }
         if self.wants_digest(&facts, begun) {
             facts.digest = self.digest(link, (facts.size, begun), director).await?;
         }
-        Ok(facts)
+        Ok((facts, answered))
+    }
+
+    /// Whether the file is so small that all of it is remembered: a node that sends the same bytes again is proved
+    /// by them, and nothing else needs to be asked, which would take longer than the file.
+    fn is_small(&self, begun: &Facts) -> bool {
+        let small = begun.size.is_some_and(|size| size <= self.compare_limit);
+        small && self.whole && self.proof == Proof::Any
     }
 
     /// Whether a digest is worth its time. Not when it proves nothing: without a size, with nothing to compare it

@@ -135,13 +135,22 @@ impl Download {
         }
     }
 
-    /// Whether this node has what was begun, and from where it is to send.
-    async fn plan(&mut self, link: &mut Link, director: &Director) -> Result<Plan, Failure> {
+    /// What this node says of the file, and its answer to `along` where that was asked with it.
+    async fn ask(
+        &mut self,
+        link: &mut Link,
+        along: Option<&[u8]>,
+        director: &Director,
+    ) -> Result<(Facts, Option<Reply>), Failure> {
         let begun = self.marked.then_some(&self.begun);
-        let found = match &mut self.asking {
-            Some(asking) => asking.ask(link, begun, director).await?,
-            None => Facts::default(),
-        };
+        match &mut self.asking {
+            Some(asking) => asking.ask(link, (begun, along), director).await,
+            None => Ok((Facts::default(), None)),
+        }
+    }
+
+    /// Whether the node that says this of the file has what was begun, and from where it is to send.
+    fn plan(&mut self, found: Facts) -> Result<Plan, Failure> {
         if !self.marked {
             return Ok(self.anew(found));
         }
@@ -305,8 +314,11 @@ impl Download {
         director: &Director,
     ) -> Result<(Plan, NodeEnd), Failure> {
         link.bring(&account.state).await?;
-        let plan = self.plan(link, director).await?;
-        let node = NodeEnd::agree(link, director, account.shared.options.node_data).await?;
+        let mode = account.shared.options.node_data;
+        let along = NodeEnd::first_command(link, mode);
+        let (found, answered) = self.ask(link, along, director).await?;
+        let plan = self.plan(found)?;
+        let node = NodeEnd::agree_on(link, director, (mode, answered)).await?;
         Ok((plan, node))
     }
 

@@ -34,7 +34,7 @@ pub(crate) async fn file(talk: &mut Conversation, path: &[u8]) -> Result<(), Fai
         return talk.say(no_data()).await;
     };
     let binary = talk.chain.state.kind.is_binary();
-    let asking = Asking::new(path, binary, &talk.shared.options);
+    let asking = Asking::new(path, (offset, binary), &talk.shared.options);
     let abort = Abort::default();
     let ends = (talk.replier.clone(), abort.clone(), data);
     let command = [b"RETR ", path].concat();
