@@ -11,6 +11,7 @@ use crate::data::address::{self, Family};
 use crate::down::digest::{Of, Question};
 use crate::down::proof::{self, Modified};
 use crate::down::swallow::Delivered;
+use crate::up::way::{meant, unique_name};
 
 /// Most bytes of a line that [`command_line`] sets.
 const LIMIT: usize = 64;
@@ -99,6 +100,13 @@ pub fn replies(bytes: &[u8]) {
         assert!(!offered.iter().any(|line| line.contains(['\r', '\n', '\0'])));
         let mut said = Vec::new();
         reply.encode(&mut said);
+        // A last word is taken for another only where it is a 426 then, and the name of a STOU is in its mark.
+        let word = meant(reply.clone());
+        assert!(word == reply || (word.code, reply.is_complete()) == (426, true));
+        if let Some(name) = unique_name(&reply) {
+            let mark = reply.lines.last().map(Vec::as_slice).unwrap_or_default();
+            assert!(mark.trim_ascii().ends_with(&name));
+        }
         assert_eq!(replies_of(&said, said.len()), (vec![reply], None));
     }
 }
@@ -230,7 +238,7 @@ mod tests {
             2 => any::<u8>().prop_map(|byte| vec![byte]),
             1 => Just(vec![255]),
             1 => proptest::sample::select(&[
-                "211", "211-", "257 \"/", "REST STREAM", "MLST ", "226 ", "PORT", "127,0,0,1,", "|1|", "|2|", "::1", "192.0.2.7", "192,0,2,7",
+                "211", "211-", "257 \"/", "REST STREAM", "MLST ", "226 ", "Transfer aborted", "150 FILE: ", "PORT", "127,0,0,1,", "|1|", "|2|", "::1", "192.0.2.7", "192,0,2,7",
                 "(|||", "|)", "20260105120000", "HASH", "MD5 0-", "XCRC", "deadbeef", "ALL",
                 "d41d8cd98f00b204e9800998ecf8427e", "65535", "99999999999999999999",
             ][..]).prop_map(|word| word.as_bytes().to_vec()),
