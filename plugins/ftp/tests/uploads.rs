@@ -502,6 +502,30 @@ fn beyond_the_bound_the_reply_says_that_it_was_not_protected() {
     assert!(matches!(code, 426 | 451), "{code}");
 }
 
+/// Its size says that all is there, and a byte of it is another.
+#[test]
+fn a_digest_decides_whether_a_file_is_the_one_that_was_sent() {
+    let sent = content(7, 9_000);
+    let mut story = Story::shared(RING);
+    story.settings.hash = true;
+    // So slow that the end of the data is at the server long before it has read it.
+    story.settings.rate = 100_000;
+    story.run(async |world, cluster, client| {
+        let (code, ()) = futures_util::future::join(client.store("STOR /pub/up", &sent), async {
+            while file(cluster, 0, "/pub/up").is_none_or(|held| held.len() < sent.len()) {
+                world.sleep(Duration::from_micros(50)).await;
+            }
+            let mut tree = cluster.servers[0].tree.borrow_mut();
+            tree.write(b"/pub/up", 100, &[!sent[100]]);
+            world.kill(&hears(cluster, "STOR").unwrap());
+        })
+        .await;
+        let asked: usize = cluster.servers.iter().map(|s| s.heard_of("HASH")).sum();
+        assert_eq!((code, asked), (226, 1), "{:?}", cluster.heard());
+        assert!(file(cluster, 0, "/pub/up").as_ref() == Some(&sent));
+    });
+}
+
 #[test]
 fn a_unique_name_is_chosen_once() {
     let sent = content(7, SIZE);

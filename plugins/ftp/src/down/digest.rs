@@ -59,7 +59,8 @@ impl Algorithm {
 /// A digest of a whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Digest {
-    algorithm: Algorithm,
+    /// How it was made.
+    pub(crate) algorithm: Algorithm,
     /// Lower case, with leading zeros.
     hex: String,
 }

@@ -75,6 +75,35 @@ impl Kept {
         self.spool.as_ref().map_or(self.end, Spool::first)
     }
 
+    /// Whether all of them are.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.spool.is_some() && self.first() == 0
+    }
+
+    /// Shows all that is kept, piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// The spool failed.
+    pub(crate) async fn each(&self, mut with: impl FnMut(&[u8])) -> Result<(), Failure> {
+        let Some(spool) = &self.spool else {
+            return Ok(());
+        };
+        let mut piece = vec![0; PIECE];
+        let mut at = self.first();
+        while at < self.end {
+            let n = spool.read(at, &mut piece).await?;
+            if n == 0 {
+                let end = self.end;
+                let detail = format!("the spool ends at {at}, before the upload's {end}");
+                return Err(Failure::new(Kind::Fault, detail));
+            }
+            with(piece.get(..n).unwrap_or_default());
+            at = at.saturating_add(n as u64);
+        }
+        Ok(())
+    }
+
     /// Ends of line among them; 0 when nothing is kept, for then nobody has looked.
     pub(crate) fn lines(&self) -> u64 {
         match self.spool {

@@ -1,5 +1,6 @@
 //! What a node is sent: uploads, and commands that change its files.
 
+mod digest;
 pub(crate) mod effect;
 mod kept;
 pub(crate) mod leftovers;

@@ -15,6 +15,7 @@ use crate::control::login::Account;
 use crate::control::replier::Replier;
 use crate::control::reply::{Degree, Reply};
 use crate::data::{ClientData, NodeEnd};
+use crate::up::digest;
 use crate::up::kept::Kept;
 use crate::up::look;
 use crate::up::moving::{Moved, was_silent};
@@ -131,8 +132,24 @@ impl Upload {
                     lines: self.kept.lines(),
                     late: self.late,
                 };
-                let plan = rules::plan(&progress, before, &after);
-                if plan != Plan::Lost {
+                let mut plan = rules::plan(&progress, before, &after);
+                let small = total <= account.shared.options.digest_limit();
+                let whole = *how == How::Store { from: 0 } && binary && small;
+                // Its size is right; a node that offers a digest can tell whether its bytes are.
+                if plan == Plan::Done
+                    && whole
+                    && digest::is_of(link, &self.path, &self.kept).await? == Some(false)
+                {
+                    plan = Plan::Whole;
+                }
+                if plan == Plan::Lost {
+                    tracing::info!(
+                        ?progress,
+                        ?before,
+                        ?after,
+                        "an upload cannot be gone on with"
+                    );
+                } else {
                     // It has stored all that it was sent.
                     self.late = None;
                 }
