@@ -38,6 +38,8 @@ pub struct Plan {
     pub ips: Vec<&'static str>,
     /// Where the plugin is.
     pub plugin: fn() -> io::Result<PathBuf>,
+    /// The servers that take uploads, in this order; none for the director's own choice.
+    pub primary: Vec<usize>,
     /// What each server is set up with beside.
     pub setup: fn(&mut Setup),
     /// More lines of `[services.ftp]`.
@@ -59,6 +61,7 @@ impl Plan {
             listen: LOOPBACK.to_owned(),
             ips: vec!["127.0.0.1"],
             plugin: programs::ftp_plugin,
+            primary: Vec::new(),
             setup: |_| {},
             more: String::new(),
             options: "storage = \"shared\"\n".to_owned(),
@@ -308,6 +311,12 @@ async fn start_director(
             more += "first = true\n";
         }
     }
+    let mut options = plan.options.clone();
+    if !plan.primary.is_empty() {
+        let primary = plan.primary.iter();
+        let names: Vec<&str> = primary.map(|n| servers[*n].address.as_str()).collect();
+        options += &format!("primary = {names:?}\n");
+    }
     let settings = Settings {
         service: "ftp".to_owned(),
         plugin: (plan.plugin)()?,
@@ -317,7 +326,7 @@ async fn start_director(
             .map(|server| server.address.clone())
             .collect(),
         more,
-        options: plan.options.clone(),
+        options,
     };
     Ok((Director::start(&settings).await?, implicit))
 }

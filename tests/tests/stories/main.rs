@@ -23,6 +23,7 @@ mod ftp_input;
 mod ftp_kills;
 mod ftp_listings;
 mod ftp_mirrors;
+mod ftp_separate;
 mod ftp_servers;
 mod ftp_switches;
 mod ftp_tls;
