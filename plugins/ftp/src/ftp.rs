@@ -1,5 +1,6 @@
 //! The plugin itself: an instance of it serves the clients of one service.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use director_sdk::{
@@ -61,6 +62,9 @@ impl Protocol for Ftp {
     }
 }
 
+/// Most bytes of the file of the service account's password.
+const LONGEST_PASSWORD: usize = 4096;
+
 /// The service account's PASS: the first line of its file. The one thing that an instance reads at its
 /// making: a secret does not stand in a config.
 fn password(login: &LoginAs) -> Result<Option<Zeroizing<Vec<u8>>>, ConfigMistake> {
@@ -74,12 +78,25 @@ fn password(login: &LoginAs) -> Result<Option<Zeroizing<Vec<u8>>>, ConfigMistake
         );
         ConfigMistake::new("login.password_file", message)
     };
-    let mut text = std::fs::read(password_file)
-        .map(Zeroizing::new)
+    // Made at once, so that no copy is left where a smaller one stood.
+    let mut text = Zeroizing::new(Vec::with_capacity(2 * LONGEST_PASSWORD));
+    std::fs::File::open(password_file)
+        .and_then(|file| {
+            let most = LONGEST_PASSWORD as u64 + 1;
+            file.take(most).read_to_end(&mut text)
+        })
         .map_err(|error| mistake(error.to_string()))?;
+    if text.len() > LONGEST_PASSWORD {
+        return Err(mistake(format!(
+            "more than {LONGEST_PASSWORD} bytes were found"
+        )));
+    }
     let end = text.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     let end = end.unwrap_or(text.len());
     text.truncate(end);
+    if text.is_empty() {
+        return Err(mistake("an empty first line was found".to_owned()));
+    }
     if text.contains(&0) {
         return Err(mistake("a NUL was found in it".to_owned()));
     }

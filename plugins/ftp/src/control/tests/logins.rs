@@ -18,26 +18,31 @@ fn told_to(told: &Told, node: &str) -> Vec<String> {
 
 #[test]
 fn a_node_that_denied_one_user_serves_the_next() {
-    let b = whims(&[("USER ann", "530 Not her.\r\n")]);
-    let nodes = [("a", Whims::default()), ("b", b), ("c", Whims::default())];
-    let (world, told) = world_of("{}", &nodes);
-    world.declare_down("b");
-    world.declare_down("c");
-    world.run(async {
-        let mut client = Client::of(&world).await;
-        assert_eq!(client.says("USER ann").await, "331 Password?");
-        assert_eq!(at(&told), "a");
-        world.kill("a");
-        world.revive("b");
-        // b says no to her name, which a had taken: c is asked.
-        world.revive("c");
-        assert_eq!(&client.says("PASS wrong").await[..3], "530");
-        assert_eq!(client.says("USER bob").await, "331 Password?");
-        world.kill("c");
-        assert_eq!(client.says("PASS secret").await, "230 In.");
-        assert_eq!(at(&told), "b");
-    });
-    assert_eq!(world.finish(), Leftover::default());
+    let mut denied = 0;
+    for (no, yes) in [("b", "c"), ("c", "b")] {
+        let nodes = ["a", "b", "c"].map(|name| match name == no {
+            true => (name, whims(&[("USER ann", "530 Not her.\r\n")])),
+            false => (name, Whims::default()),
+        });
+        let (world, told) = world_of("{}", &nodes);
+        world.declare_down(no);
+        world.declare_down(yes);
+        world.run(async {
+            let mut client = Client::of(&world).await;
+            assert_eq!(client.says("USER ann").await, "331 Password?");
+            world.kill("a");
+            world.revive(no);
+            world.revive(yes);
+            assert_eq!(&client.says("PASS wrong").await[..3], "530");
+            denied += told_to(&told, no).len();
+            assert_eq!(client.says("USER bob").await, "331 Password?");
+            world.kill(yes);
+            assert_eq!(client.says("PASS secret").await, "230 In.");
+            assert_eq!(at(&told), no);
+        });
+        assert_eq!(world.finish(), Leftover::default());
+    }
+    assert!(denied > 0, "no run has asked the node that denies");
 }
 
 #[test]
@@ -224,4 +229,18 @@ fn asking_which_digest_is_set_does_not_forget_it() {
             .any(|c| c.ends_with(": OPTS HASH SHA-256")),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_password_file_that_is_none_is_told_with_its_path() {
+    let file = std::env::temp_dir().join(format!("director-ftp-none-{}", std::process::id()));
+    let options = format!(r#"{{"login": {{"user": "svc", "password_file": {file:?}}}}}"#);
+    for text in ["", "\nsecret\n", "a\0b\n", &"x".repeat(5000)] {
+        std::fs::write(&file, text).unwrap();
+        let mistakes = World::seeded(1).start::<Ftp>(&options).unwrap_err();
+        assert_eq!(mistakes[0].path, "login.password_file");
+        let shown = file.display().to_string();
+        assert!(mistakes[0].message.contains(&shown), "{mistakes:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
 }
