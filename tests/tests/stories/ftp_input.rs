@@ -65,6 +65,84 @@ fn lines_that_are_no_commands_are_answered_and_the_session_goes_on() {
     });
 }
 
+/// A path, a server's own business: what it says of it is passed on, and nothing else happens.
+#[test]
+fn names_with_newlines_globs_and_dots_name_nothing_else() {
+    story(90, || async {
+        let cluster = cluster().await;
+        content::file(&cluster.home(0).join("a\nNOOP"), b"with a newline").unwrap();
+        let mut other = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
+        talk.say("TYPE I", 200).await.unwrap();
+        for line in [
+            "DELE f*",
+            "DELE ../*",
+            "RMD ..",
+            "RNFR f?le",
+            "DELE file%0a",
+            "SIZE f[i]le",
+        ] {
+            talk.say(line, 550).await.unwrap();
+        }
+        // A newline ends a line, whoever wanted it in a name.
+        talk.write(b"SIZE a\nNOOP\r\n").await.unwrap();
+        talk.expect(550).await.unwrap();
+        talk.expect(200).await.unwrap();
+        let (replies, bytes) = talk.receive("RETR f*").await.unwrap();
+        assert!(bytes.is_empty() && replies[0].code == 550, "{replies:?}");
+        assert!(cluster.home(0).join("file").exists());
+        assert!(cluster.home(0).join("a\nNOOP").exists());
+        undisturbed(&cluster.director, &mut other).await;
+    });
+}
+
+#[test]
+fn what_comes_out_of_order_is_503_and_what_lacks_a_connection_425() {
+    story(90, || async {
+        let cluster = cluster().await;
+        let mut other = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let mut early = Talk::open(&cluster.director.address).await.unwrap();
+        early.say("PASS secret", 503).await.unwrap();
+        early.say("RETR file", 530).await.unwrap();
+        let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
+        for (line, code) in [
+            ("RETR file", 425),
+            ("STOR up", 425),
+            ("LIST", 425),
+            ("RNTO stray", 503),
+            ("PROT P", 503),
+            ("REST -1", 501),
+            ("REST 99999999999999999999999", 501),
+            ("EPSV 9", 522),
+            ("EPRT |3|127.0.0.1|5000|", 522),
+            ("EPSV ALL", 200),
+            ("PASV", 503),
+        ] {
+            talk.say(line, code).await.unwrap();
+        }
+        assert!(!cluster.home(0).join("up").exists());
+        undisturbed(&cluster.director, &mut other).await;
+    });
+}
+
+#[test]
+fn half_a_line_keeps_nobody_waiting() {
+    story(90, || async {
+        let cluster = cluster().await;
+        let mut other = Talk::logged_in(&cluster.director.address).await.unwrap();
+        let mut halves = Vec::new();
+        for half in [&b"USER an"[..], b"US\xff", b"\xff\xfa\x01", b"PASS x\r"] {
+            let mut talk = Talk::open(&cluster.director.address).await.unwrap();
+            talk.write(half).await.unwrap();
+            halves.push(talk);
+        }
+        undisturbed(&cluster.director, &mut other).await;
+        // What it is half of may still come.
+        halves[0].write(b"n\r\n").await.unwrap();
+        halves[0].expect(331).await.unwrap();
+    });
+}
+
 #[test]
 fn a_command_line_of_a_megabyte_is_refused() {
     story(90, || async {
@@ -73,11 +151,9 @@ fn a_command_line_of_a_megabyte_is_refused() {
         let mut talk = Talk::logged_in(&cluster.director.address).await.unwrap();
         let mut line = vec![b'x'; 1 << 20];
         line.extend_from_slice(b"\r\n");
-        // It may be sent away in the middle.
-        let _cut_short = talk.write(&line).await;
-        if let Ok(reply) = talk.reply().await {
-            assert!(matches!(reply.code, 500 | 501 | 421), "{reply:?}");
-        }
+        talk.write(&line).await.unwrap();
+        talk.expect(500).await.unwrap();
+        talk.say("NOOP", 200).await.unwrap();
         undisturbed(&cluster.director, &mut other).await;
     });
 }
