@@ -182,6 +182,22 @@ impl Cluster {
         Ok(None)
     }
 
+    /// The same, once there is one: between two servers nobody has it open.
+    ///
+    /// # Errors
+    /// When there is none for long, or the processes cannot be looked at.
+    pub async fn carried_by(&self, name: &str) -> io::Result<usize> {
+        let mut found = Ok(None);
+        let what = format!("a server has {name} open");
+        process::until(&what, SOON, || {
+            found = self.carrier(name);
+            !matches!(found, Ok(None))
+        })
+        .await
+        .map_err(|error| self.director.program.trouble(&error.to_string()))?;
+        found?.ok_or_else(|| io::Error::other(what))
+    }
+
     /// The servers that clients' sessions have links to, by the director's own account.
     ///
     /// # Errors

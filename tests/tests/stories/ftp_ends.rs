@@ -149,7 +149,7 @@ async fn another_file(kind: Kind, seconds: u64) {
     std::fs::write(&other, content::bytes(2, SIZE)).unwrap();
     content::aged(&other, seconds).unwrap();
     let (client, local) = begun(&cluster).await;
-    let carrier = cluster.carrier("/big.bin").unwrap().unwrap();
+    let carrier = cluster.carried_by("/big.bin").await.unwrap();
     cluster
         .hurt(carrier, Fault::Kill, "/big.bin")
         .await

@@ -88,7 +88,10 @@ fn a_broken_download_passes_over_servers_that_are_full() {
             process::until("bytes come", SOON, || length(&local) > 4_000_000 * part)
                 .await
                 .unwrap_or_else(|error| panic!("{error}; {}", cluster.director.program.stderr()));
-            let victim = cluster.carrier("/big.bin").unwrap().unwrap();
+            if part > 1 && length(&local) == SIZE as u64 {
+                break; // on a busy machine it may be done before the last victim is back
+            }
+            let victim = cluster.carried_by("/big.bin").await.unwrap();
             cluster.hurt(victim, Fault::Kill, "/big.bin").await.unwrap();
             cluster.mend(victim, Fault::Kill).await.unwrap();
         }

@@ -99,7 +99,7 @@ async fn judge(case: Case) {
     process::until("bytes come", SOON, || length(&local) > 200_000)
         .await
         .unwrap();
-    let carrier = cluster.carrier("/big.bin").unwrap().unwrap();
+    let carrier = cluster.carried_by("/big.bin").await.unwrap();
     let fault = Fault::Kill;
     cluster.hurt(carrier, fault, "/big.bin").await.unwrap();
     let ended = client.ended(SOON).await.unwrap();

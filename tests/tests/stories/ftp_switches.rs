@@ -174,7 +174,7 @@ async fn begun_anew(path: &str, right: &[u8], kinds: &[Kind]) {
         process::until("bytes come", SOON, || length(&local) > 700_000 * part)
             .await
             .unwrap();
-        let victim = cluster.carrier("/text").unwrap().unwrap();
+        let victim = cluster.carried_by("/text").await.unwrap();
         cluster.hurt(victim, Fault::Kill, "/text").await.unwrap();
         cluster.mend(victim, Fault::Kill).await.unwrap();
         cluster.director.all_up(SOON).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use director_tests::director::{Director, LOOPBACK, Settings};
+use director_tests::director::{Director, LOOPBACK, Settings, Status};
 use director_tests::folder::Folder;
 use director_tests::ftp::clients::{self, Client, Place};
 use director_tests::ftp::cluster::{Cluster, Fault, Plan, length};
@@ -65,21 +65,31 @@ async fn third_transfer(plan: &Plan, client: Client, place: impl Fn(&Cluster) ->
         process::until("bytes come", SOON, || length(&locals[2]) > 1_500_000 * part)
             .await
             .unwrap_or_else(|error| panic!("{error}; {}", cluster.director.program.stderr()));
-        let victim = cluster.carrier("/big.bin").unwrap().unwrap();
+        if part > 1 && length(&locals[2]) == BIG as u64 {
+            break; // on a busy machine it may be done before the first victim is back
+        }
+        let victim = cluster.carried_by("/big.bin").await.unwrap();
         cluster.hurt(victim, Fault::Kill, "/big.bin").await.unwrap();
         cluster.mend(victim, Fault::Kill).await.unwrap();
         cluster.director.all_up(SOON).await.unwrap();
     }
     let ended = running.ended(SOON).await.unwrap();
-    let said = cluster.director.program.stderr();
-    assert!(ended.status.success(), "{client:?}: {ended:?}\n{said}");
+    let said = || cluster.director.program.stderr();
+    assert!(ended.status.success(), "{client:?}: {ended:?}\n{}", said());
     let small = content::bytes(7, 300_001);
     for local in &locals[..2] {
         assert!(std::fs::read(local).unwrap() == small, "{client:?}");
     }
     assert!(std::fs::read(&locals[2]).unwrap() == content::bytes(1, BIG));
-    let sessions = said.matches("director::access: session ended").count();
-    assert_eq!(sessions, 1, "one session had all three: {said}");
+    process::until("the session's end is logged", SOON, || {
+        said().contains("director::access: session ended")
+    })
+    .await
+    .unwrap();
+    let none = |status: &Status| status.sessions().is_empty();
+    let ended = cluster.director.status_with("no session", SOON, none).await;
+    ended.unwrap();
+    assert!(!said().contains("session=2 "), "one session had all three");
 }
 
 fn explicit(cluster: &Cluster) -> Place {

@@ -70,7 +70,10 @@ async fn survives(cluster: &mut Cluster, command: Command, local: &Path) {
         process::until("bytes come", SOON, || length(&local) > 2_000_000 * part)
             .await
             .unwrap_or_else(|error| panic!("{error}; {}", cluster.director.program.stderr()));
-        let victim = cluster.carrier("/big.bin").unwrap().unwrap();
+        if part > 1 && length(&local) == BIG as u64 {
+            break; // on a busy machine it may be done before the last victim is back
+        }
+        let victim = cluster.carried_by("/big.bin").await.unwrap();
         cluster.hurt(victim, Fault::Kill, "/big.bin").await.unwrap();
         cluster.mend(victim, Fault::Kill).await.unwrap();
         cluster.director.all_up(SOON).await.unwrap();
