@@ -58,7 +58,7 @@ pub fn sweep_by<T: PartialEq + std::fmt::Debug>(
     );
     println!("{name}, seed {seed}: {swept:?} in {:?}", began.elapsed());
     let began = Instant::now();
-    let pairs = number("FTP_PAIRS").unwrap_or(40);
+    let pairs = number("FTP_PAIRS").unwrap_or(24);
     let twice = two_cuts(seed, faults, pairs as usize, &scenario);
     println!(
         "{name}, seed {seed}, twice: {twice:?} in {:?}",
