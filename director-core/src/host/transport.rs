@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
+use tokio::task::coop;
 
 use super::secure::{Handshake, Secure};
 
@@ -78,6 +79,17 @@ impl Transport {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        // What tokio's own reads and writes cost: a plugin that reads what never ends would keep the
+        // other sessions of the thread waiting.
+        let budget = ready!(coop::poll_proceed(cx));
+        let read = self.poll_read_now(cx, into);
+        if read.is_ready() {
+            budget.made_progress();
+        }
+        read
+    }
+
+    fn poll_read_now(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         match &mut self.secure {
             Some(secure) => secure.poll_read(cx, &self.socket, into),
             // Not by `poll_read`, which takes it that a short read has emptied the socket, and then waits
@@ -102,7 +114,14 @@ impl Transport {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.secure {
-            Some(secure) => secure.write(&self.socket, pieces),
+            Some(secure) => {
+                let budget = ready!(coop::poll_proceed(cx));
+                let written = secure.write(&self.socket, pieces);
+                if written.is_ready() {
+                    budget.made_progress();
+                }
+                written
+            }
             None => Pin::new(&mut self.socket).poll_write_vectored(cx, pieces),
         }
     }

@@ -1,15 +1,17 @@
 //! Streams and timers: bytes, bounds, and numbers that name nothing.
 #![allow(unsafe_code)]
 
-use std::sync::Mutex;
+use std::io::Write;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 
 use director_abi as abi;
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt;
 
 use super::plugin::{self, Stream, Ticket, host};
-use super::stage::{Stage, ended, nothing_is_left, play, rest, until, write};
+use super::stage::{Stage, ended, line, nothing_is_left, play, rest, until, write};
+use super::tls_peers::{Authority, blocking, client};
 use crate::host::{Outcome, counts};
 
 #[test]
@@ -434,4 +436,69 @@ fn what_lingers_ends_with_the_instance() {
         assert!(begun.elapsed().as_millis() < 1_000, "it waited");
         assert_eq!(rest(&mut client).await, (b"too large\n".to_vec(), true));
     });
+}
+
+/// A client that sends without end, from a thread of its own, until the other side is gone.
+fn firehose(
+    socket: tokio::net::TcpStream,
+    secure: Option<Arc<rustls::ClientConfig>>,
+) -> JoinHandle {
+    let socket = blocking(socket);
+    std::thread::spawn(move || {
+        let piece = vec![7; 256 * 1024];
+        match secure {
+            None => {
+                let mut socket = socket;
+                while socket.write_all(&piece).is_ok() {}
+            }
+            Some(config) => {
+                let mut peer = client(&config, socket).unwrap();
+                while peer.write_all(&piece).is_ok() {}
+            }
+        }
+    })
+}
+
+type JoinHandle = std::thread::JoinHandle<()>;
+
+#[test]
+fn a_session_is_served_beside_one_that_never_waits() {
+    for secure in [false, true] {
+        play(|| async move {
+            let authority = Authority::new();
+            let stage = Stage::secured(&[], authority.towards_clients(), move |task| async move {
+                if task.stream.read(1).await.unwrap() == b"e" {
+                    task.stream.write(b"echo\n").await.unwrap();
+                    return Ok(());
+                }
+                if secure {
+                    task.stream.write(b"tls\n").await.unwrap();
+                    assert_eq!(task.stream.read(1).await.unwrap(), b"\n");
+                    task.stream.start_tls(None, false).await.unwrap();
+                }
+                // Slower than its client sends.
+                while !task.stream.read(100).await.unwrap().is_empty() {}
+                Ok(())
+            })
+            .await;
+            let (mut hose, hosed) = stage.client().await;
+            write(&mut hose, b"f").await;
+            if secure {
+                assert_eq!(line(&mut hose).await, "tls\n");
+                write(&mut hose, b"\n").await;
+            }
+            let config = secure.then(|| authority.client(&rustls::version::TLS13));
+            let sends = firehose(hose, config);
+            let before = std::time::Instant::now();
+            while before.elapsed() < std::time::Duration::from_millis(200) {
+                let (mut beside, session) = stage.client().await;
+                write(&mut beside, b"e").await;
+                assert_eq!(line(&mut beside).await, "echo\n");
+                assert_eq!(ended(session).await.outcome, Outcome::Ended);
+            }
+            hosed.abort();
+            assert!(hosed.await.unwrap_err().is_cancelled());
+            sends.join().unwrap();
+        });
+    }
 }

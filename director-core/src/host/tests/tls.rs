@@ -16,6 +16,20 @@ use super::stage::{Stage, accept, ended, nodes, play, rest, until, write};
 use super::tls_peers::{Authority, beside, blocking, client, close, connect, line, say};
 use crate::host::{Outcome, Tls, counts};
 
+/// Writes until the kernel takes no more; how much was written. Each piece in a poll of its own: that
+/// one poll may not write any more of them is another matter.
+async fn fill(stream: Stream) -> usize {
+    let piece = vec![b'x'; 30_000];
+    let mut written = 0;
+    loop {
+        tokio::task::yield_now().await;
+        match poll_fn(|cx| Poll::Ready(stream.poll_write(cx, &[&piece]))).await {
+            Poll::Ready(n) => written += n.unwrap(),
+            Poll::Pending => return written,
+        }
+    }
+}
+
 async fn tell(stream: Stream, text: &str) {
     stream.write(text.as_bytes()).await.unwrap();
 }
@@ -367,17 +381,7 @@ fn what_the_kernel_did_not_take_at_once_is_handed_over_whoever_waits() {
             let tx = tx.clone();
             async move {
                 task.stream.start_tls(None, false).await.unwrap();
-                let piece = vec![b'x'; 30_000];
-                let mut written = 0;
-                let full = |polled: Poll<Result<usize, i32>>| match polled {
-                    Poll::Ready(n) => Some(n.unwrap()),
-                    Poll::Pending => None,
-                };
-                while let Some(n) =
-                    poll_fn(|cx| Poll::Ready(full(task.stream.poll_write(cx, &[&piece])))).await
-                {
-                    written += n;
-                }
+                let written = fill(task.stream).await;
                 tx.send(written).unwrap();
                 // It never polls the stream again.
                 task.stopping().await;
@@ -406,11 +410,7 @@ fn what_a_client_never_takes_is_let_go_with_its_session() {
         let authority = Authority::new();
         let stage = Stage::secured(&[], authority.towards_clients(), |task| async move {
             task.stream.start_tls(None, false).await.unwrap();
-            let piece = vec![b'x'; 30_000];
-            while poll_fn(|cx| Poll::Ready(task.stream.poll_write(cx, &[&piece])))
-                .await
-                .is_ready()
-            {}
+            fill(task.stream).await;
             task.stopping().await;
             Ok(())
         })
@@ -489,13 +489,7 @@ fn a_flush_waits_until_the_kernel_has_taken_all() {
             async move {
                 task.stream.start_tls(None, false).await.unwrap();
                 assert_eq!(task.stream.flush().await, Ok(0));
-                let piece = vec![b'x'; 30_000];
-                let mut written = 0;
-                while let Poll::Ready(n) =
-                    poll_fn(|cx| Poll::Ready(task.stream.poll_write(cx, &[&piece]))).await
-                {
-                    written += n.unwrap();
-                }
+                let written = fill(task.stream).await;
                 let mut flush = std::pin::pin!(task.stream.flush());
                 let pending = poll_fn(|cx| Poll::Ready(flush.as_mut().poll(cx).is_pending()));
                 assert!(pending.await, "nobody has read yet");
