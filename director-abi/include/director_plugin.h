@@ -395,6 +395,7 @@ typedef struct {
     director_io_poll (*listen)(uint64_t task, const director_listen_spec *spec,
                                uint64_t *listener);
     uint32_t (*listener_info)(uint64_t listener, director_listener_info *info);
+    /* With neither waker nor stream: nobody waits any more, and no connection is due. */
     director_io_poll (*listener_poll_accept)(uint64_t listener, const director_waker *waker,
                                              uint64_t *stream);
     void (*listener_end)(uint64_t listener);

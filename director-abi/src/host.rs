@@ -142,7 +142,8 @@ pub struct HostApi {
     /// Tells about a listener. [`crate::READY`] or [`crate::FAILED`].
     pub listener_info: Option<unsafe extern "C" fn(listener: u64, info: *mut ListenerInfo) -> u32>,
     /// [`crate::READY`] with the number of the next connection written to `stream`. The listener goes
-    /// on.
+    /// on. With neither `waker` nor `stream` nothing is accepted: whoever waited does not any more, so
+    /// that no connection is due.
     pub listener_poll_accept: Option<
         unsafe extern "C" fn(listener: u64, waker: *const Waker, stream: *mut u64) -> IoPoll,
     >,

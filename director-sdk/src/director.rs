@@ -154,8 +154,8 @@ impl Director {
     ///
     /// # Errors
     ///
-    /// It cannot be made (`Unsupported`: too many of them, or the host is too old), was refused, or was
-    /// cut.
+    /// It cannot be made (`Unsupported`: too many of them, or the host is too old; `NotConnected`: what
+    /// `of` belongs to has ended), was refused, or was cut.
     ///
     /// # Cancel safety
     ///

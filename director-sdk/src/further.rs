@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use director_abi as abi;
 
 use crate::glue::further as host;
+use crate::glue::host::stream_told;
 use crate::stream::{ClientStream, NodeId, NodeStream, Stream};
 use crate::stream_error::{Side, StreamError};
 
@@ -75,6 +76,8 @@ struct Connecting<S: Further> {
     of: S::Of,
     /// 0 when there is none, or none any more.
     number: u64,
+    /// Why there is none.
+    refused: i32,
 }
 
 pub(crate) fn connect<S: Further>(
@@ -82,9 +85,17 @@ pub(crate) fn connect<S: Further>(
     of: &S,
     port: u16,
 ) -> impl Future<Output = io::Result<S>> + Send + use<S> {
+    // The host says 0 for whatever reason: a stream that has ended, or else no room for one more.
+    let begun = host::connect(task, of.stream_number(), port);
+    let refused = if stream_told(of.stream_number()).is_none() {
+        abi::CODE_GONE
+    } else {
+        abi::CODE_NONE
+    };
     Connecting::<S> {
         of: of.of(),
-        number: host::connect(task, of.stream_number(), port),
+        number: begun,
+        refused,
     }
 }
 
@@ -93,7 +104,7 @@ impl<S: Further> Future for Connecting<S> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<S>> {
         if self.number == 0 {
-            return Poll::Ready(Err(StreamError::io(S::SIDE, abi::CODE_NONE)));
+            return Poll::Ready(Err(StreamError::io(S::SIDE, self.refused)));
         }
         let answer = ready!(host::connect_poll(self.number, cx));
         // Void either way.
@@ -165,12 +176,17 @@ impl<S: Further> Listener<S> {
     ///
     /// # Cancel safety
     ///
-    /// No connection is lost when it is dropped.
+    /// No connection is lost when it is dropped, and none is due any more.
     pub async fn accept(&mut self) -> io::Result<S> {
-        std::future::poll_fn(|cx| self.poll_accept(cx)).await
+        Accepting {
+            listener: self,
+            waits: false,
+        }
+        .await
     }
 
-    /// As [`accept`](Self::accept), for those who wait for more than one thing.
+    /// As [`accept`](Self::accept), for those who wait for more than one thing. While it was polled
+    /// last without an answer, a connection is due: a node that makes none is silent.
     ///
     /// # Errors
     ///
@@ -179,6 +195,30 @@ impl<S: Further> Listener<S> {
         host::listener_accept(self.number, cx)
             .map_ok(|stream| S::beside(&self.of, stream))
             .map_err(|code| StreamError::io(S::SIDE, code))
+    }
+}
+
+/// A connection is waited for.
+struct Accepting<'a, S: Further> {
+    listener: &'a mut Listener<S>,
+    waits: bool,
+}
+
+impl<S: Further> Future for Accepting<'_, S> {
+    type Output = io::Result<S>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<S>> {
+        let accepted = self.listener.poll_accept(cx);
+        self.waits = accepted.is_pending();
+        accepted
+    }
+}
+
+impl<S: Further> Drop for Accepting<'_, S> {
+    fn drop(&mut self) {
+        if self.waits {
+            host::listener_leave(self.listener.number);
+        }
     }
 }
 

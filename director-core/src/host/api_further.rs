@@ -138,6 +138,10 @@ pub(super) unsafe extern "C" fn listener_poll_accept(
     guard("listener_poll_accept", io(PANICKED, 0, 0), || {
         match tables::get::<Listener>(listener) {
             Err(void) => io(FAILED, code_of(void), 0),
+            Ok(listener) if waker.is_null() && stream.is_null() => {
+                listener.leave();
+                io(PENDING, 0, 0)
+            }
             Ok(listener) => {
                 // SAFETY: lent for the call.
                 let polled = listener.poll_accept(unsafe { Lent::read(waker) });

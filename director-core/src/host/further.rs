@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::bundle::{Over, Place};
 use super::instance::Timeouts;
 use super::slab::Void;
-use super::socket::reset;
+use super::socket::{bind_address_alone, reset};
 use super::stream::{Side, Stream, code_of};
 use super::tables::{self, Counted, Live};
 use super::waker::{Lent, WakerSlot};
@@ -166,17 +166,9 @@ pub(super) fn prepare(socket: &TcpStream, side: Side) -> io::Result<()> {
     }
 }
 
-async fn connect(
-    local: Option<SocketAddr>,
-    peer: Option<SocketAddr>,
-    port: u16,
-    within: Duration,
-) -> io::Result<TcpStream> {
-    let (Some(mut local), Some(mut peer)) = (local, peer) else {
-        return Err(Errno::NOTCONN.into());
-    };
+/// A socket at the address of `local`, at a port that is chosen when it connects to `peer`.
+fn bound(mut local: SocketAddr, peer: SocketAddr) -> io::Result<TcpSocket> {
     local.set_port(0);
-    peer.set_port(port);
     let socket = if peer.is_ipv4() {
         TcpSocket::new_v4()
     } else {
@@ -184,8 +176,43 @@ async fn connect(
     }?;
     // From the first moment on: a connection that stands and is given up before anybody had it is reset.
     socket.set_zero_linger()?;
+    bind_address_alone(&socket)?;
     socket.bind(local)?;
+    Ok(socket)
+}
+
+async fn connect(
+    local: Option<SocketAddr>,
+    peer: Option<SocketAddr>,
+    port: u16,
+    within: Duration,
+) -> io::Result<TcpStream> {
+    let (Some(local), Some(mut peer)) = (local, peer) else {
+        return Err(Errno::NOTCONN.into());
+    };
+    peer.set_port(port);
+    let socket = bound(local, peer)?;
     tokio::time::timeout(within, socket.connect(peer))
         .await
         .unwrap_or_else(|_elapsed| Err(Errno::TIMEDOUT.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_chosen_when_it_connects() {
+        for (local, peer) in [("127.0.0.1:7", "127.0.0.2:7"), ("[::1]:7", "[::1]:8")] {
+            let socket = bound(local.parse().unwrap(), peer.parse().unwrap());
+            let at = match socket {
+                Ok(socket) => socket.local_addr().unwrap(),
+                // A machine without IPv6.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::ADDRNOTAVAIL) => continue,
+                Err(error) => panic!("{local}: {error}"),
+            };
+            let bound_to: SocketAddr = local.parse().unwrap();
+            assert_eq!((at.ip(), at.port()), (bound_to.ip(), 0));
+        }
+    }
 }

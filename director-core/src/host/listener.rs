@@ -159,6 +159,12 @@ impl Listener {
         begin_further(socket, &self.first, place)
     }
 
+    /// Nobody waits for a connection any more: whoever did was dropped.
+    pub(super) fn leave(&self) {
+        self.waits.set(false);
+        self.slot.clear();
+    }
+
     /// The plugin waits for a connection.
     pub(super) fn is_awaited(&self) -> bool {
         self.waits.get()

@@ -167,6 +167,12 @@ pub(crate) fn listener_accept(listener: u64, cx: &Context<'_>) -> Poll<Result<u6
     read(answer.or(Some(NONE))).map_ok(|_| stream)
 }
 
+/// Nobody waits for the next stream any more.
+pub(crate) fn listener_leave(listener: u64) {
+    let (nobody, nowhere) = (std::ptr::null(), std::ptr::null_mut());
+    call!(listener_poll_accept(listener, nobody, nowhere));
+}
+
 pub(crate) fn listener_end(listener: u64) {
     call!(listener_end(listener));
 }

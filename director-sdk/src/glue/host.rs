@@ -232,7 +232,7 @@ pub(crate) fn stream_info(stream: u64) -> Option<StreamInfo> {
 }
 
 /// All that the host tells of a stream; what it does not know is zero.
-pub(super) fn stream_told(stream: u64) -> Option<abi::StreamInfo> {
+pub(crate) fn stream_told(stream: u64) -> Option<abi::StreamInfo> {
     let mut info = abi::StreamInfo {
         size: size_of::<abi::StreamInfo>(),
         received: 0,

@@ -350,6 +350,14 @@ impl State {
         port
     }
 
+    /// Nobody waits for a connection any more.
+    pub(super) fn leave_accept(&mut self, number: u64) {
+        if let Some(listener) = self.listeners.get_mut(&number) {
+            listener.waiting = None;
+            listener.waker = None;
+        }
+    }
+
     pub(super) fn poll_accept(&mut self, number: u64, waker: &Waker) -> Poll<Result<u64, i32>> {
         let now = self.now;
         let (first, node) = match self.listeners.get(&number) {

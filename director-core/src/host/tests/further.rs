@@ -16,6 +16,7 @@ use super::plugin::{
     poll_relay,
 };
 use super::stage::{SOON, Stage, accept, ended, line, nodes, play, rest, until, write};
+use crate::host::stream::Stream as HostStream;
 use crate::host::{Outcome, Timeouts, counts};
 
 async fn to_attempt(ticket: Ticket, first: abi::Event) -> Action {
@@ -267,6 +268,36 @@ fn a_refused_connection_says_why_and_a_void_number_makes_none() {
         })
         .await;
         let (_client, session) = stage.client().await;
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
+#[test]
+fn an_accept_that_was_abandoned_is_not_owed() {
+    play(|| async {
+        let (listeners, addresses) = nodes(1).await;
+        let stage = Stage::new(&addresses, false, |task| async move {
+            let ticket = Ticket::open(task.chain());
+            let action = to_attempt(ticket, event(abi::Event::BEGIN)).await;
+            action.stream.due(false);
+            let first = crate::host::tables::get::<HostStream>(action.stream.0).unwrap();
+            let listener = task.listen(action.stream, 0, 0, 0).unwrap();
+            assert!(!first.any_owes() && !first.any_due());
+            assert!(once(listener.accept()).await.is_none());
+            assert!(first.any_owes() && first.any_due());
+            listener.leave();
+            assert!(!first.any_owes() && !first.any_due());
+            // It goes on.
+            tell(task.stream, listener.local().port).await;
+            let data = listener.accept().await.unwrap();
+            assert_eq!(data.line().await.unwrap(), "late\n");
+            Ok(())
+        })
+        .await;
+        let (mut client, session) = stage.client().await;
+        let _node = accept(&listeners[0]).await;
+        let port = told_port(&mut client).await;
+        write(&mut connect(port).await, b"late\n").await;
         assert_eq!(ended(session).await.outcome, Outcome::Ended);
     });
 }

@@ -617,6 +617,14 @@ impl Listener {
         .await
     }
 
+    /// Nobody waits for a connection any more.
+    pub(super) fn leave(self) {
+        let (nobody, nowhere) = (std::ptr::null(), std::ptr::null_mut());
+        // SAFETY: as the boundary has it.
+        let polled = unsafe { (host().listener_poll_accept.unwrap())(self.0, nobody, nowhere) };
+        assert_eq!(polled.tag, abi::PENDING);
+    }
+
     pub(super) fn end(self) {
         // SAFETY: as the boundary has it.
         unsafe { (host().listener_end.unwrap())(self.0) };

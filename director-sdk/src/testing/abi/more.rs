@@ -91,6 +91,11 @@ pub(super) unsafe extern "C" fn listener_poll_accept(
     waker: *const abi::Waker,
     stream: *mut u64,
 ) -> IoPoll {
+    if waker.is_null() && stream.is_null() {
+        with((), |state| state.leave_accept(listener));
+        // SAFETY: it is null.
+        return unsafe { number(Poll::Pending, stream) };
+    }
     // SAFETY: the plugin lends the waker for the call.
     let waker = unsafe { keep_or_none(waker) };
     with(GONE, |state| {
