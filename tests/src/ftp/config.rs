@@ -184,7 +184,8 @@ fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
         "background=NO local_enable=YES write_enable=YES local_umask=022 \
          chroot_local_user=YES allow_writeable_chroot=YES pam_service_name=vsftpd seccomp_sandbox=NO \
          isolate=NO isolate_network=NO ascii_upload_enable=YES ascii_download_enable=YES \
-         mdtm_write=YES xferlog_enable=NO use_localtime=NO"
+         mdtm_write=YES xferlog_enable=NO use_localtime=NO \
+         lock_upload_files=NO"
             .split_whitespace()
             .map(str::to_owned),
     );
