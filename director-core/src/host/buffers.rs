@@ -10,30 +10,49 @@ use super::tables::{Counted, Live};
 
 /// One read buffer, in bytes.
 pub(super) const BUFFER: usize = 16 * 1024;
+/// One for a stream that fills those, in bytes: so many more for one turn of a plugin.
+const LARGE: usize = 64 * 1024;
 /// Read buffers that a thread keeps unused.
 const BUFFERS: usize = 64;
+/// Large ones that it keeps.
+const LARGES: usize = 16;
 /// Pipes that a thread keeps unused.
 const PIPES: usize = 16;
 
 /// A thread's unused read buffers.
 #[derive(Debug, Default)]
-pub(super) struct Buffers(RefCell<Vec<Box<[u8]>>>);
+pub(super) struct Buffers {
+    plain: RefCell<Vec<Box<[u8]>>>,
+    large: RefCell<Vec<Box<[u8]>>>,
+}
 
 impl Buffers {
     pub(super) fn take(&self) -> Box<[u8]> {
-        self.0
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice())
+        pop(&self.plain, BUFFER)
+    }
+
+    /// For a stream whose last read filled its buffer.
+    pub(super) fn take_large(&self) -> Box<[u8]> {
+        pop(&self.large, LARGE)
     }
 
     /// Takes a buffer back. One of another size, or too many, is freed.
     pub(super) fn give(&self, buffer: Box<[u8]>) {
-        let mut unused = self.0.borrow_mut();
-        if buffer.len() == BUFFER && unused.len() < BUFFERS {
+        let (unused, most) = match buffer.len() {
+            BUFFER => (&self.plain, BUFFERS),
+            LARGE => (&self.large, LARGES),
+            _other => return,
+        };
+        let mut unused = unused.borrow_mut();
+        if unused.len() < most {
             unused.push(buffer);
         }
     }
+}
+
+fn pop(unused: &RefCell<Vec<Box<[u8]>>>, size: usize) -> Box<[u8]> {
+    let kept = unused.borrow_mut().pop();
+    kept.unwrap_or_else(|| vec![0; size].into_boxed_slice())
 }
 
 /// A pipe, through which bytes are spliced from one socket to another.

@@ -1,5 +1,6 @@
 //! What a stream has read and the plugin has not consumed.
 
+use super::buffers::BUFFER;
 use super::tables;
 
 /// What was read and not yet consumed.
@@ -8,11 +9,26 @@ pub(super) struct Input {
     buffer: Option<Box<[u8]>>,
     start: usize,
     end: usize,
+    /// The last read filled its buffer: there is probably more than one of them holds.
+    filled: bool,
 }
 
 impl Input {
+    /// A buffer for the next read; `None` while the thread ends.
+    pub(super) fn room(&self) -> Option<Box<[u8]>> {
+        tables::with(|tables| {
+            if self.filled {
+                tables.buffers.take_large()
+            } else {
+                tables.buffers.take()
+            }
+        })
+    }
+
     /// Holds the first `n` bytes of a buffer. Only while nothing is unread.
     pub(super) fn fill(&mut self, buffer: Box<[u8]>, n: usize) {
+        // A large buffer that is half full is still the better one.
+        self.filled = n >= buffer.len().min(BUFFER);
         (self.start, self.end) = (0, n);
         self.buffer = Some(buffer);
     }

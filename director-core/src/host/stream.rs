@@ -186,7 +186,7 @@ impl Stream {
         if there > 0 || self.read_ended.get() {
             return Poll::Ready(Ok(there));
         }
-        let Some(mut buffer) = tables::with(|tables| tables.buffers.take()) else {
+        let Some(mut buffer) = input.room() else {
             return Poll::Ready(Err(CODE_GONE));
         };
         let read = self

@@ -33,7 +33,10 @@ pub(crate) struct Kept {
     spool: Option<Spool>,
     /// Bytes that the client sent.
     end: u64,
-    lines: Lines,
+    /// Of a text; bytes that are transferred as they are have no lines.
+    lines: Option<Lines>,
+    /// Bytes at the head of the client's stream that are counted and kept, and not yet taken off it.
+    ahead: usize,
     /// Bytes that the present node has taken, with those before the place where it began.
     sent: u64,
     /// The client has sent all.
@@ -42,7 +45,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// For an upload that begins. Where the host has no room, nothing is kept.
-    pub(crate) fn new(director: &Director, bound: Bound) -> Self {
+    pub(crate) fn new(director: &Director, bound: Bound, binary: bool) -> Self {
         let spool = match bound {
             Bound::Ring(0) | Bound::Nothing => None,
             Bound::Ring(memory) => Some(director.spool(memory, 0)),
@@ -59,7 +62,8 @@ impl Kept {
             bound,
             spool,
             end: 0,
-            lines: Lines::default(),
+            lines: (!binary).then(Lines::default),
+            ahead: 0,
             sent: 0,
             closed: false,
         }
@@ -106,9 +110,9 @@ impl Kept {
 
     /// Ends of line among them; 0 when nothing is kept, for then nobody has looked.
     pub(crate) fn lines(&self) -> u64 {
-        match self.spool {
-            Some(_) => self.lines.count(),
-            None => 0,
+        match (&self.spool, self.lines) {
+            (Some(_), Some(lines)) => lines.count(),
+            (Some(_) | None, Some(_) | None) => 0,
         }
     }
 
@@ -137,7 +141,7 @@ impl Kept {
     ///
     /// # Cancel safety
     ///
-    /// As in an error, but a piece of the client's may be kept and count as not taken; the upload is at its
+    /// As in an error, but a piece of the client's may be kept in part and count as not taken; the upload is at its
     /// end then.
     pub(crate) async fn send(
         &mut self,
@@ -160,19 +164,23 @@ impl Kept {
             }
         }
         while !self.closed {
+            // What an attempt before had from the client, and could not write, was sent out of the spool.
+            client.consume(std::mem::take(&mut self.ahead));
             if self.spool.is_none() {
                 return self.pass_on((client, node), director).await;
             }
-            let piece = client.fill().await?.to_vec();
+            let piece = client.fill().await?;
             if piece.is_empty() {
                 self.closed = true;
                 return Ok(());
             }
-            self.keep(&piece).await;
-            client.consume(piece.len());
+            self.keep(piece).await;
+            self.ahead = piece.len();
             self.end = self.end.saturating_add(piece.len() as u64);
-            self.lines.take(&piece);
-            write(node, &piece, &mut self.sent).await?;
+            if let Some(lines) = &mut self.lines {
+                lines.take(piece);
+            }
+            write(node, piece, &mut self.sent).await?;
         }
         Ok(())
     }

@@ -58,8 +58,8 @@ pub(crate) async fn store(
         return talk.say(down::no_data()).await;
     };
     let (way, bound) = way(talk, command, path, from);
-    let kept = Kept::new(&talk.director, bound);
     let binary = talk.chain.state.kind.is_binary();
+    let kept = Kept::new(&talk.director, bound, binary);
     let abort = Abort::default();
     let ends = (talk.replier.clone(), abort.clone(), data);
     let builds_on = match command {
