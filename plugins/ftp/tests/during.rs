@@ -124,6 +124,37 @@ fn stat_is_answered_at_once_and_with_a_path_in_its_turn() {
 }
 
 #[test]
+fn stat_is_not_answered_before_the_transfer_that_was_asked_for_before_it() {
+    for (command, codes) in [
+        ("RETR /pub/file.bin", [150, 226, 211]),
+        ("STOR /pub/new.bin", [150, 226, 211]),
+        ("RETR /pub/none", [550, 211, 200]),
+        ("LIST", [150, 226, 211]),
+    ] {
+        let (world, _cluster) = slow();
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            let reply = client.ask("EPSV").await;
+            let port: u16 = reply.text.split('|').nth(3).unwrap().parse().unwrap();
+            client
+                .send(format!("{command}\r\nSTAT\r\nNOOP\r\n").as_bytes())
+                .await;
+            world.sleep(Duration::from_secs(1)).await;
+            let mut data = client.control.connect(port).await.unwrap();
+            if command.starts_with("STOR") {
+                data.close();
+            } else {
+                data.read_to_end().await.unwrap();
+            }
+            for code in codes {
+                assert_eq!(client.reply().await.code, code, "{command}");
+            }
+        });
+        finish(world);
+    }
+}
+
+#[test]
 fn who_takes_leave_in_mid_transfer_still_gets_the_file() {
     for quit in ["QUIT\r\n", "QUIT now\r\n", "quit \r\n"] {
         let (world, _cluster) = slow();

@@ -22,8 +22,8 @@ const LEAVE: Duration = Duration::from_secs(5);
 const ABORTED: Duration = Duration::from_secs(5);
 
 impl Conversation {
-    /// `direct`, with the line read beside it: ABOR is told to `abort`, STAT is answered, and everything
-    /// else waits.
+    /// `direct`, with the line read beside it: ABOR is told to `abort`, STAT is answered once the transfer is
+    /// marked, and everything else waits.
     ///
     /// # Errors
     ///
@@ -121,7 +121,8 @@ async fn beside(
             }
             return Ok(());
         };
-        if is(&heard, "STAT", Further::None) && waiting.is_empty() {
+        // Before the mark its reply would be taken for the transfer's own, by a client that sends both at once.
+        if is(&heard, "STAT", Further::None) && waiting.is_empty() && abort.is_marked() {
             // Not waited for: the line is read on, for the next may be an ABOR.
             replier.queue(&Reply::new(213, "A transfer is under way."))?;
             continue;

@@ -60,13 +60,14 @@ pub(crate) struct Conversation {
     pub(crate) tls_first: bool,
 }
 
-/// How a transfer hears of ABOR. Clones are the same ear.
+/// How a transfer hears of ABOR, and who reads the line of the transfer's mark. Clones are the same ear.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Abort(Arc<Asked>);
 
 #[derive(Debug, Default)]
 struct Asked {
     asked: AtomicBool,
+    marked: AtomicBool,
     wakers: std::sync::Mutex<Vec<Waker>>,
 }
 
@@ -97,6 +98,16 @@ impl Abort {
     /// Whether the client wants the transfer to end.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.asked.load(Ordering::Acquire)
+    }
+
+    /// The client is told now that the transfer begins: from its mark on, what it asks about it can be answered.
+    pub(crate) fn mark(&self) {
+        self.0.marked.store(true, Ordering::Release);
+    }
+
+    /// Whether the client was told that the transfer begins.
+    pub(super) fn is_marked(&self) -> bool {
+        self.0.marked.load(Ordering::Acquire)
     }
 
     pub(super) fn ask(&self) {

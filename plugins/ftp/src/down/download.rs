@@ -299,8 +299,10 @@ impl Download {
     /// Tells the client once that the transfer begins.
     async fn mark(&mut self, mark: &Reply) -> Result<(), Failure> {
         if !self.marked {
-            self.replier.say(mark).await?;
+            // Before it is waited for: once polled it is said, whatever becomes of this attempt.
             self.marked = true;
+            self.abort.mark();
+            self.replier.say(mark).await?;
         }
         Ok(())
     }

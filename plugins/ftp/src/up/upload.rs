@@ -227,6 +227,9 @@ impl Upload {
         if self.marked {
             return Ok(());
         }
+        // Before it is waited for: once polled it is said, whatever becomes of this attempt.
+        self.marked = true;
+        self.abort.mark();
         match self.way {
             // The node's own names what the client does not know.
             Way::Temporary(_) => {
@@ -239,7 +242,6 @@ impl Upload {
             }
             Way::Shared(..) | Way::Once(_) => self.replier.say(mark).await?,
         }
-        self.marked = true;
         Ok(())
     }
 
