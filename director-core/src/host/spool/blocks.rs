@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use super::BLOCK;
 use super::disk::Disk;
-use super::room::{Grant, Rooms, SpoolBounds};
+use super::room::{Grant, Room, Rooms, SpoolBounds};
+
+/// Bytes that a block has room for at least, in a spool of sixteen times as many or more.
+const LEAST: u64 = 1024;
 
 /// Blocks in the order of their offsets, without a gap.
 #[derive(Debug)]
@@ -103,6 +106,17 @@ impl Block {
     }
 }
 
+/// Room for a block, of the `left` bytes that the spool has of its `bound`. One of a few bytes is none: a full spool
+/// that forgets a byte and takes a byte in turns would have a block for each.
+fn grant(room: &Arc<Room>, left: u64, bound: u64) -> Option<Grant> {
+    let least = (bound / 16).clamp(1, LEAST);
+    if left < least {
+        return None;
+    }
+    let granted = room.grant(left.min(BLOCK))?;
+    (granted.bytes() >= least).then_some(granted)
+}
+
 impl Blocks {
     pub(super) fn new(bounds: SpoolBounds, rooms: &Arc<Rooms>, dir: &Path) -> Self {
         Self {
@@ -152,7 +166,7 @@ impl Blocks {
     fn new_block(&mut self) -> Option<Block> {
         let start = self.end;
         let memory = self.bounds.memory.saturating_sub(self.granted(true));
-        if let Some(grant) = self.rooms.memory.grant(memory.min(BLOCK)) {
+        if let Some(grant) = grant(&self.rooms.memory, memory, self.bounds.memory) {
             let place = Place::Memory(Vec::new());
             return Some(Block {
                 start,
@@ -164,7 +178,7 @@ impl Blocks {
             return None;
         }
         let disk = self.bounds.disk.saturating_sub(self.granted(false));
-        let grant = self.rooms.disk.grant(disk.min(BLOCK))?;
+        let grant = grant(&self.rooms.disk, disk, self.bounds.disk)?;
         let place = Place::Staged(Vec::new());
         Some(Block {
             start,
@@ -335,6 +349,32 @@ mod tests {
         (offset % 251) as u8 ^ (offset / 251 % 256) as u8
     }
 
+    /// Byte by byte out and in: each block costs memory of its own that no bound counts.
+    #[test]
+    fn a_full_spool_has_no_block_for_each_byte() {
+        const MEMORY: u64 = 200_000;
+        let bounds = SpoolBounds {
+            memory: MEMORY,
+            disk: 0,
+        };
+        let total = SpoolBounds {
+            memory: 2 * MEMORY,
+            disk: 0,
+        };
+        let rooms = Arc::new(Rooms::new("bytes", total));
+        let mut blocks = Blocks::new(bounds, &rooms, &std::env::temp_dir());
+        while let Appended::Taken(_) = blocks.append(&[7; 4096], false) {}
+        let mut most = 0;
+        for _ in 0..MEMORY {
+            blocks.forget(blocks.first() + 1);
+            blocks.append(b"7", false);
+            most = most.max(blocks.blocks.len());
+        }
+        let (in_memory, _) = blocks.kept();
+        assert!(in_memory + 2 * BLOCK >= MEMORY, "{in_memory} kept");
+        assert!(most as u64 <= MEMORY / LEAST + 2, "{most} blocks");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
         /// Whatever is appended, forgotten, written late, badly or never: what is kept is what was
@@ -345,6 +385,8 @@ mod tests {
             disk in 0_u64..600_000,
             steps in prop::collection::vec(what(), 1..60),
         ) {
+            // Its files count among those of the process.
+            let _turn = crate::host::tests::stage::turn();
             let dir = std::env::temp_dir().join(format!("director-blocks-{}", std::process::id()));
             let total = SpoolBounds { memory: 250_000, disk: 500_000 };
             let rooms = Arc::new(Rooms::new("blocks", total));

@@ -59,6 +59,20 @@ impl Disk {
     }
 }
 
+impl Drop for Disk {
+    /// Freeing the blocks of a large file takes its time, and no session waits for another's disk.
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            // Nothing comes of it, so nobody joins it; the runtime's end waits for it.
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(file))),
+            Err(_no_runtime) => drop(file),
+        }
+    }
+}
+
 fn place_of(slot: u32) -> u64 {
     u64::from(slot) * BLOCK
 }

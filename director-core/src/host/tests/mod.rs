@@ -12,7 +12,7 @@ mod plugin;
 mod relays;
 mod requests;
 mod spools;
-mod stage;
+pub(super) mod stage;
 mod streams;
 mod tls;
 mod tls_nodes;

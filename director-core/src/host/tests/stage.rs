@@ -39,7 +39,7 @@ fn state_dir() -> PathBuf {
 
 /// Plays a test on a worker of its own, and sees to it that nothing is left of it.
 pub(super) fn play<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
-    let _turn: MutexGuard<'_, ()> = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = turn();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -57,6 +57,11 @@ pub(super) fn play<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => panic!("{}: {error}", state_dir().display()),
     }
+}
+
+/// What the process has is counted over all threads, so that tests which look take turns.
+pub(in crate::host) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until no live thing is left.
