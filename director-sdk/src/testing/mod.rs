@@ -77,7 +77,7 @@
 //! [`World::connect_from`] says), each node at one of its own. [`World::reach`] is anybody else's way to
 //! a port at which the plugin listens. [`Wire::start_tls`] is the far side of the plugin's `start_tls`;
 //! a wire that is dropped without [`Wire::close`] ends without `close_notify`, as a process does that
-//! dies. [`World::spool_room`] and [`World::break_disk`] are for spools.
+//! dies. [`World::spool_room`], [`World::hold_disk`] and [`World::break_disk`] are for spools.
 //!
 //! What is not like the real host: connecting takes no time, unless the node is silent; TLS is a mock,
 //! which hides nothing; a node that was declared down stays so until [`World::revive`], and probes are

@@ -131,6 +131,8 @@ pub(super) struct State {
     pub(super) spool_room: (u64, u64),
     /// The disk of the spools fails.
     pub(super) disk_broken: bool,
+    /// It takes its time.
+    pub(super) disk_held: bool,
     /// Who gave the tickets of TLS sessions.
     pub(super) sessions: BTreeMap<u64, Giver>,
     /// The service has no certificate.
@@ -206,6 +208,7 @@ impl State {
             spools: BTreeMap::new(),
             spool_room: (64 << 20, 1 << 30),
             disk_broken: false,
+            disk_held: false,
             sessions: BTreeMap::new(),
             bare: false,
             distrusted: BTreeSet::new(),

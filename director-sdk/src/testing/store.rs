@@ -23,6 +23,8 @@ pub(super) struct Spool {
     /// An operation on the disk takes two polls; whether the first of them was.
     appending: bool,
     reading: bool,
+    /// Who appends while the disk is held.
+    held: Option<Waker>,
 }
 
 struct Piece {
@@ -80,6 +82,7 @@ impl State {
             pieces: VecDeque::new(),
             appending: false,
             reading: false,
+            held: None,
         };
         let number = number();
         self.spools.insert(number, spool);
@@ -94,7 +97,7 @@ impl State {
         waker: &Waker,
     ) -> Poll<Result<usize, i32>> {
         let (left_memory, left_disk) = (self.spool_room_left(false), self.spool_room_left(true));
-        let (broken, piece) = (self.disk_broken, self.piece);
+        let (broken, held, piece) = (self.disk_broken, self.disk_held, self.piece);
         let Some(spool) = self.spools.get_mut(&number) else {
             return Poll::Ready(Err(abi::CODE_GONE));
         };
@@ -107,6 +110,10 @@ impl State {
             (0, disk) => (true, disk),
             (memory, _) => (false, memory),
         };
+        if on_disk && held {
+            spool.held = Some(waker.clone());
+            return Poll::Pending;
+        }
         if on_disk && !std::mem::replace(&mut spool.appending, true) {
             waker.wake_by_ref();
             return Poll::Pending;
@@ -176,6 +183,21 @@ impl World {
     /// 1 GiB of the disk. A full disk is one of 0 bytes.
     pub fn spool_room(&self, memory: u64, disk: u64) {
         self.state.borrow_mut().spool_room = (memory, disk);
+    }
+
+    /// From now on what goes to the disk of the spools waits, until [`World::release_disk`].
+    pub fn hold_disk(&self) {
+        self.state.borrow_mut().disk_held = true;
+    }
+
+    /// The disk of the spools takes bytes again.
+    pub fn release_disk(&self) {
+        let mut state = self.state.borrow_mut();
+        state.disk_held = false;
+        let held = state.spools.values_mut().filter_map(|it| it.held.take());
+        let held: Vec<Waker> = held.collect();
+        drop(state);
+        held.into_iter().for_each(Waker::wake);
     }
 
     /// From now on the disk of the spools fails: what is on it cannot be read, and nothing goes there.

@@ -502,6 +502,39 @@ fn beyond_the_bound_the_reply_says_that_it_was_not_protected() {
     assert!(matches!(code, 426 | 451), "{code}");
 }
 
+/// The spool has taken a part of a piece, and waits for the disk with the rest, when the node is lost.
+#[test]
+fn what_the_spool_took_of_a_piece_is_not_taken_again() {
+    let sent = content(7, SIZE);
+    let story = Story::separate(r#"{"storage": "separate", "spool_memory": 1500}"#);
+    let (code, files) = story.run(async |world, cluster, client| {
+        world.hold_disk();
+        let (code, ()) = futures_util::future::join(client.store("STOR /pub/up", &sent), async {
+            let first = kill_after(world, cluster, ".upload-", 1).await;
+            world.sleep(Duration::from_millis(50)).await;
+            world.release_disk();
+            // Out of the spool at the second, and at the third.
+            loop {
+                world.sleep(Duration::from_micros(50)).await;
+                let second = cluster.servers.iter().find(|server| {
+                    let files = server.tree.borrow().files();
+                    server.name != first && files.iter().any(|(_, held)| held.len() > 30_000)
+                });
+                if let Some(second) = second {
+                    world.kill(&second.name);
+                    return;
+                }
+            }
+        })
+        .await;
+        let files: Vec<_> = (0..3).map(|at| file(cluster, at, "/pub/up")).collect();
+        (code, files)
+    });
+    assert_eq!(code, 226);
+    let stored: Vec<_> = files.into_iter().flatten().collect();
+    assert!(stored == [sent], "another file was acknowledged");
+}
+
 /// Its size says that all is there, and a byte of it is another.
 #[test]
 fn a_digest_decides_whether_a_file_is_the_one_that_was_sent() {

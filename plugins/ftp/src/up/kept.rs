@@ -141,8 +141,7 @@ impl Kept {
     ///
     /// # Cancel safety
     ///
-    /// As in an error, but a piece of the client's may be kept in part and count as not taken; the upload is at its
-    /// end then.
+    /// As in an error: what of a piece was kept is counted, and the rest stays at the head of the client's stream.
     pub(crate) async fn send(
         &mut self,
         mut at: u64,
@@ -175,11 +174,6 @@ impl Kept {
                 return Ok(());
             }
             self.keep(piece).await;
-            self.ahead = piece.len();
-            self.end = self.end.saturating_add(piece.len() as u64);
-            if let Some(lines) = &mut self.lines {
-                lines.take(piece);
-            }
             write(node, piece, &mut self.sent).await?;
         }
         Ok(())
@@ -202,7 +196,20 @@ impl Kept {
         }
     }
 
-    /// Keeps a piece; what is beyond the bound is no longer kept: the oldest of a ring, all of a spool.
+    /// Counts bytes of the client's that are kept, or are not to be kept.
+    fn count(&mut self, bytes: &[u8]) {
+        self.ahead = self.ahead.saturating_add(bytes.len());
+        self.end = self.end.saturating_add(bytes.len() as u64);
+        if let Some(lines) = &mut self.lines {
+            lines.take(bytes);
+        }
+    }
+
+    /// Keeps and counts a piece; what is beyond the bound is no longer kept: the oldest of a ring, all of a spool.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was kept is counted, and nothing else: a node may be lost while the disk is waited for.
     async fn keep(&mut self, piece: &[u8]) {
         let mut left = piece;
         while let Some(spool) = &mut self.spool
@@ -210,7 +217,11 @@ impl Kept {
         {
             let info = spool.info();
             match (spool.append(left).await, self.bound) {
-                (Ok(n), _) if n > 0 => left = left.get(n..).unwrap_or_default(),
+                (Ok(n), _) if n > 0 => {
+                    let (kept, rest) = left.split_at(n.min(left.len()));
+                    self.count(kept);
+                    left = rest;
+                }
                 (Ok(_), Bound::Ring(size)) if info.first < info.end => {
                     let room = (left.len() as u64).max(size / 16);
                     spool.forget(info.first.saturating_add(room).min(info.end));
@@ -229,6 +240,7 @@ impl Kept {
                 }
             }
         }
+        self.count(left);
     }
 }
 
