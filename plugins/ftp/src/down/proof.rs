@@ -100,6 +100,22 @@ impl Modified {
         let both = self.fraction.len().min(other.fraction.len());
         self.seconds == other.seconds && self.fraction.get(..both) == other.fraction.get(..both)
     }
+
+    /// Whether both may be one time, said in two zones: those are whole quarters of an hour apart.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        let quarter = |time: &Self| {
+            let digits = time.seconds.iter().skip(10);
+            let clock = digits.fold(0_u32, |so_far, digit| {
+                so_far * 10 + u32::from(digit.saturating_sub(b'0'))
+            });
+            (clock / 100 * 60 + clock % 100) % 900
+        };
+        let there = Self {
+            seconds: self.seconds,
+            fraction: other.fraction.clone(),
+        };
+        quarter(self) == quarter(other) && self.is(&there)
+    }
 }
 
 impl fmt::Display for Modified {

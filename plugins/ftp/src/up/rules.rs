@@ -127,7 +127,7 @@ fn stored(how: How, before: &Seen, after: &Seen) -> Option<(u64, u64)> {
     let before_it = match (how, before) {
         (_, Seen::Untold) => return None,
         // The old file was cut off when this one was begun; one that is as it was is still the old one.
-        (How::Store { from: 0 }, before) => (before != after).then_some(0)?,
+        (How::Store { from: 0 }, before) => (!may_be_old(before, after)).then_some(0)?,
         // Where the upload began must have been the end: beyond it, whose octets these are is not known.
         (How::Store { from }, Seen::File { size, .. }) => (*size == from).then_some(from)?,
         (How::Store { .. }, Seen::Nothing) => return None,
@@ -135,6 +135,24 @@ fn stored(how: How, before: &Seen, after: &Seen) -> Option<(u64, u64)> {
         (How::Append, Seen::Nothing) => 0,
     };
     Some((size.checked_sub(before_it)?, *size))
+}
+
+/// Whether what is there now may be what was there before. Another node may have been asked then, which says times in
+/// a zone of its own, less exactly, or not at all.
+fn may_be_old(before: &Seen, after: &Seen) -> bool {
+    match (before, after) {
+        (
+            Seen::File { size, modified },
+            Seen::File {
+                size: now,
+                modified: changed,
+            },
+        ) => {
+            let times = modified.as_ref().zip(changed.as_ref());
+            size == now && times.is_none_or(|(before, after)| before.may_be(after))
+        }
+        (before, after) => before == after,
+    }
 }
 
 /// Whether so many octets stored are all that the client sent.
@@ -206,6 +224,27 @@ mod tests {
         assert_eq!(plan(&sent, &Seen::Untold, &file(100, 2)), Plan::Lost);
         let kept = progress(WHOLE, 0, 100, true);
         assert_eq!(plan(&kept, &file(100, 1), &file(100, 1)), Plan::Whole);
+    }
+
+    /// Servers say times as they like: not at all, with digits behind the point, in their own zone (vsftpd's
+    /// `use_localtime`).
+    #[test]
+    fn a_file_whose_time_another_node_says_otherwise_may_be_the_old_one() {
+        let timed = |time: &str| Seen::File {
+            size: 100,
+            modified: Modified::read(time.as_bytes()),
+        };
+        let old = timed("20260105120001");
+        let sent = progress(WHOLE, 40, 100, true);
+        for same in ["", "20260105120001.25", "20260105140001", "20260104223001"] {
+            assert_eq!(plan(&sent, &old, &timed(same)), Plan::Lost, "{same}");
+            assert_eq!(plan(&sent, &timed(same), &old), Plan::Lost, "{same}");
+        }
+        for new in ["20260105120002", "20260105140003.5"] {
+            assert_eq!(plan(&sent, &old, &timed(new)), Plan::Done, "{new}");
+        }
+        // Of another size it is another file, whatever its time.
+        assert_eq!(plan(&sent, &file(99, 1), &timed("")), Plan::Done);
     }
 
     #[test]
