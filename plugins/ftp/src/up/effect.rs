@@ -69,6 +69,16 @@ fn outcome(deed: &Deed, before: There, after: There) -> Outcome {
     }
 }
 
+/// What the code of a reply to RNFR says of the file; `None`: it is the answer to a command that was not sent yet.
+fn there_to_rename(code: u16, sent: bool) -> Option<There> {
+    match (code, sent) {
+        (350, _) => Some(There::Yes),
+        (550, true) => Some(There::No),
+        (_, true) => Some(There::Untold),
+        (_, false) => None,
+    }
+}
+
 /// One command that changes a node's files.
 pub(crate) struct Effect {
     deed: Deed,
@@ -129,11 +139,7 @@ impl Effect {
                     return Ok(Ok(There::Yes));
                 }
                 let reply = link.command(&line).await?;
-                match reply.code {
-                    350 => Ok(Ok(There::Yes)),
-                    550 if self.sent.is_some() => Ok(Ok(There::No)),
-                    _ => Ok(Err(reply)),
-                }
+                Ok(there_to_rename(reply.code, self.sent.is_some()).ok_or(reply))
             }
             Deed::Modify { .. } if self.sent.is_none() => Ok(Ok(There::Untold)),
             Deed::Modify { time } => {
@@ -289,6 +295,18 @@ mod tests {
             prop_assert_eq!(outcome(&deed, told(before), There::Untold), Outcome::Unknown);
             prop_assert_ne!(outcome(&deed, There::Untold, told(after)), Outcome::Done);
         }
+    }
+
+    /// RFC 959 lets a server answer RNFR with 450 as well: no answer to an RNTO that may have been done.
+    #[test]
+    fn a_rename_that_may_be_done_is_not_refused_by_the_question() {
+        for code in [450, 500, 530, 553] {
+            let after = there_to_rename(code, true);
+            assert_eq!(after, Some(There::Untold), "{code}");
+            assert_eq!(there_to_rename(code, false), None, "{code}");
+        }
+        assert_eq!(there_to_rename(550, true), Some(There::No));
+        assert_eq!(there_to_rename(350, true), Some(There::Yes));
     }
 
     #[test]
