@@ -502,6 +502,57 @@ fn beyond_the_bound_the_reply_says_that_it_was_not_protected() {
     assert!(matches!(code, 426 | 451), "{code}");
 }
 
+/// One server is killed in mid-upload, the next refuses it, and the last is killed too.
+#[test]
+fn the_word_of_a_server_before_is_not_that_of_the_last() {
+    let sent = content(7, SIZE);
+    let mut between = 0;
+    for denies in 0..3 {
+        let world = World::seeded(1);
+        world.buffers(4096, 1024);
+        let settings = [0, 1, 2].map(|at| Settings {
+            rate: 10_000_000,
+            denies: (at == denies).then_some("up"),
+            ..Settings::of(Style::Proftpd)
+        });
+        let cluster = Cluster::shared(&settings, tree());
+        cluster.start(&world, RING);
+        let held = |bytes| file(&cluster, 0, "/pub/up").is_some_and(|held| held.len() > bytes);
+        world.run(async {
+            let mut client = Client::logged_in(&world).await;
+            let lost = async {
+                let mut killed = Vec::new();
+                for bytes in [10_000, 40_000] {
+                    while !held(bytes) {
+                        world.sleep(Duration::from_micros(50)).await;
+                    }
+                    let last = cluster.common.last.borrow().clone();
+                    world.kill(&last);
+                    killed.push(last);
+                }
+                killed
+            };
+            let stored = Box::pin(client.store("STOR /pub/up", &sent));
+            match futures_util::future::select(stored, Box::pin(lost)).await {
+                // It was the first that was asked.
+                futures_util::future::Either::Left((code, _)) => assert_eq!(code, 553),
+                futures_util::future::Either::Right((killed, stored)) => {
+                    let code = stored.await;
+                    let last = cluster.used().name.clone();
+                    if killed.contains(&last) {
+                        between += 1;
+                        assert_eq!(code, 426, "{:?}", cluster.heard());
+                    } else {
+                        assert_eq!(code, 553, "{:?}", cluster.heard());
+                    }
+                }
+            }
+            client.quit().await;
+        });
+    }
+    assert!(between > 0, "none refused it between the others");
+}
+
 /// The spool has taken a part of a piece, and waits for the disk with the rest, when the node is lost.
 #[test]
 fn what_the_spool_took_of_a_piece_is_not_taken_again() {

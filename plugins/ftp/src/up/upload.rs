@@ -203,6 +203,8 @@ impl Upload {
         };
         link.unasked()?;
         self.begun = true;
+        // What another said is not the last word any more.
+        self.ended.refused = None;
         link.send(&line).await?;
         let reply = link.next_reply().await?;
         if reply.code == NOT_AVAILABLE {
