@@ -1,6 +1,7 @@
 //! What the client sent, kept to be sent again: the last of it in a ring, or all of it in a spool.
 
 use std::io::{self, IoSlice};
+use std::task::Poll;
 
 use director_sdk::{ClientStream, Director, Failure, Kind, NodeStream, RelayEnd, Spool};
 
@@ -104,6 +105,8 @@ impl Kept {
             }
             with(piece.get(..n).unwrap_or_default());
             at = at.saturating_add(n as u64);
+            // What lies in memory is there at once, and others want their turn between two pieces.
+            turn().await;
         }
         Ok(())
     }
@@ -242,6 +245,19 @@ impl Kept {
         }
         self.count(left);
     }
+}
+
+/// Lets others go first, once.
+async fn turn() {
+    let mut gone = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut gone, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Writes all of `bytes`, and counts in `sent` those that were taken.
