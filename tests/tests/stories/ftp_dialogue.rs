@@ -416,14 +416,10 @@ const DECLARED: &[(Differs, &str, &[&[u8]])] = &[
             b"PRET RETR file",
             b"COMB a b",
             b"SMNT x",
+            b"MFF Modify=20210102030405; old",
             b"AUTH NONE",
             b"HELP NONE",
         ],
-    ),
-    (
-        Differs::Code(500),
-        "not known",
-        &[b"MFF Modify=20210102030405; old"],
     ),
     (
         Differs::Code(503),

@@ -40,8 +40,12 @@ impl Verb for Help {
 /// How many names stand on one line.
 const PER_LINE: usize = 10;
 
-fn list() -> Reply {
-    let names: Vec<&str> = super::VERBS.iter().map(|verb| verb.name()).collect();
+pub(super) fn list() -> Reply {
+    let names: Vec<&str> = super::VERBS
+        .iter()
+        .filter(|verb| verb.offered())
+        .map(|verb| verb.name())
+        .collect();
     let lines = names.chunks(PER_LINE).map(|some| some.join(" "));
     Reply::several(
         214,

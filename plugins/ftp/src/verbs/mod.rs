@@ -66,6 +66,11 @@ pub(crate) trait Verb: Sync {
         false
     }
 
+    /// Whether it is performed, and HELP lists it; else it is known and refused.
+    fn offered(&self) -> bool {
+        true
+    }
+
     /// Performs it, and says its reply. `argument` is empty when there is none.
     ///
     /// # Errors
@@ -98,11 +103,13 @@ static VERBS: &[&dyn Verb] = &[
     &clnt::Clnt,
     &refused::Refused("COMB", 502, "COMB is not offered."),
     &refused::Refused("CONF", 533, "TLS protects commands."),
+    &refused::Refused("CPSV", 502, "CPSV is not offered."),
     &cwd::Cwd("CWD"),
     &dele::Dele,
     &refused::Refused("ENC", 533, "TLS protects commands."),
     &eprt::Eprt,
     &epsv::Epsv,
+    &refused::Refused("ESTP", 502, "ESTP is not offered: use EPRT."),
     &feat::Feat,
     &asks::Asks("HASH"),
     &help::Help,
@@ -113,6 +120,7 @@ static VERBS: &[&dyn Verb] = &[
     &refused::Refused("LPSV", 502, "Use EPSV."),
     &asks::Asks("MD5"),
     &asks::Asks("MDTM"),
+    &refused::Refused("MFF", 502, "MFF is not offered: use MFMT."),
     &mfmt::Mfmt,
     &refused::Refused("MIC", 533, "TLS protects commands."),
     &mkd::Mkd("MKD"),
@@ -140,6 +148,7 @@ static VERBS: &[&dyn Verb] = &[
     &site::Site,
     &asks::Asks("SIZE"),
     &refused::Refused("SMNT", 502, "SMNT is not offered."),
+    &refused::Refused("SSCN", 502, "SSCN is not offered."),
     &stat::Stat,
     &stor::Stor,
     &stou::Stou,
@@ -163,4 +172,24 @@ static VERBS: &[&dyn Verb] = &[
 /// The command of a name in capitals.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Verb> {
     VERBS.iter().find(|verb| verb.name() == name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_known_and_not_listed() {
+        for name in ["CPSV", "ESTP", "MFF", "SSCN", "PRET"] {
+            assert!(find(name).is_some_and(|verb| !verb.offered()), "{name}");
+        }
+        let mut listed = Vec::new();
+        help::list().encode(&mut listed);
+        let listed = String::from_utf8(listed).unwrap();
+        let listed: Vec<&str> = listed.split_whitespace().collect();
+        for verb in VERBS {
+            let name = verb.name();
+            assert_eq!(listed.contains(&name), verb.offered(), "{name}");
+        }
+    }
 }

@@ -28,6 +28,10 @@ impl Verb for Refused {
         true
     }
 
+    fn offered(&self) -> bool {
+        false
+    }
+
     async fn run(&self, talk: &mut Conversation, _argument: &[u8]) -> Result<(), Failure> {
         talk.say(Reply::new(self.1, self.2)).await
     }
