@@ -125,6 +125,9 @@ extern "C" {
 /* `director_listen_spec.flags`. */
 #define DIRECTOR_LISTEN_ANYONE 1u
 
+/* director_instance_info.flags: the service has a certificate for its clients. */
+#define DIRECTOR_INSTANCE_CERTIFICATE 1u
+
 /* `director_tls_spec.flags`. */
 #define DIRECTOR_TLS_REQUIRE_RESUMED 1u
 #define DIRECTOR_TLS_RENEW 2u
@@ -420,6 +423,7 @@ typedef struct {
     uint64_t instance;
     director_bytes service;
     director_bytes state_dir;
+    uint64_t flags; /* DIRECTOR_INSTANCE_CERTIFICATE, or 0; since 1.1: there when size says so */
 } director_instance_info;
 
 /* The client of a session. */

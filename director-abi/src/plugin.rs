@@ -110,6 +110,13 @@ pub struct InstanceInfo {
     pub service: Bytes,
     /// A directory of the instance's own, made when it is first asked for; UTF-8.
     pub state_dir: Bytes,
+    /// [`InstanceInfo::CERTIFICATE`], or 0. Since 1.1: there when `size` says so.
+    pub flags: u64,
+}
+
+impl InstanceInfo {
+    /// In `flags`: the service has a certificate for its clients.
+    pub const CERTIFICATE: u64 = 1;
 }
 
 /// The client of a session.

@@ -91,7 +91,7 @@ fn layouts() -> Vec<Layout> {
             stream_error, spool, spool_poll_append, spool_poll_read, spool_forget, spool_info,
             spool_end,
         }
-        InstanceInfo director_instance_info { size, instance, service, state_dir }
+        InstanceInfo director_instance_info { size, instance, service, state_dir, flags }
         ClientInfo director_client_info { size, stream, session, peer }
         FailureRow director_failure_row { first, last, kind }
         FailureTable director_failure_table { rows, len }
@@ -172,6 +172,10 @@ fn constants() -> Vec<(&'static str, i64)> {
         ("ADDRESS_V4", Address::V4.into()),
         ("ADDRESS_V6", Address::V6.into()),
         ("LISTEN_ANYONE", ListenSpec::ANYONE.into()),
+        (
+            "INSTANCE_CERTIFICATE",
+            InstanceInfo::CERTIFICATE.try_into().unwrap(),
+        ),
         ("TLS_REQUIRE_RESUMED", TlsSpec::REQUIRE_RESUMED.into()),
         ("TLS_RENEW", TlsSpec::RENEW.into()),
         ("TLS_ON", StreamInfo::TLS_ON.into()),

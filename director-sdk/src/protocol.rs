@@ -220,6 +220,7 @@ pub struct Host {
     pub(crate) instance: u64,
     pub(crate) service: Arc<str>,
     pub(crate) state_dir: Arc<Path>,
+    pub(crate) certificate: Option<bool>,
 }
 
 impl Host {
@@ -237,6 +238,12 @@ impl Host {
     /// when it has something to put there.
     pub fn state_dir(&self) -> PathBuf {
         self.state_dir.to_path_buf()
+    }
+
+    /// Whether the service has a certificate for its clients, without which no TLS with them is
+    /// begun. `None` of a host that does not say: one of ABI 1.0.
+    pub fn has_certificate(&self) -> Option<bool> {
+        self.certificate
     }
 
     /// Fills with random bytes; seeded in the test kit.

@@ -200,6 +200,10 @@ impl Library {
             instance: number,
             service: abi::Bytes::lend(settings.service.as_bytes()),
             state_dir: abi::Bytes::lend(state_dir.as_bytes()),
+            flags: match settings.tls.server {
+                Some(_) => abi::InstanceInfo::CERTIFICATE,
+                None => 0,
+            },
         };
         let mut mistakes = abi::Owned::EMPTY;
         let options = abi::Bytes::lend(settings.options.as_bytes());

@@ -3,6 +3,7 @@
 //! Every thunk catches panics: nothing unwinds across the boundary.
 
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::Arc;
@@ -148,20 +149,29 @@ unsafe extern "C" fn create<P: Protocol>(
 ///
 /// `info` is null or as [`InstanceInfo`] says, for the call.
 unsafe fn read_info(info: *const InstanceInfo) -> Host {
-    // SAFETY: all fields of 1.0 are there, as the host's version was checked by `init`.
-    let Some(info) = (unsafe { info.as_ref() }) else {
+    if info.is_null() {
         return Host {
             instance: 0,
             service: "".into(),
             state_dir: PathBuf::new().into(),
+            certificate: None,
         };
-    };
-    // SAFETY: handed on.
-    let (service, state_dir) = unsafe { (text(info.service), text(info.state_dir)) };
+    }
+    // SAFETY: the fields of 1.0 are there; those that came later are read only where `size` covers
+    // them, and no reference is made to the whole.
+    let (size, instance) = unsafe { ((*info).size, (*info).instance) };
+    // SAFETY: as above; the texts are lent for the call.
+    let (service, state_dir) = unsafe { (text((*info).service), text((*info).state_dir)) };
+    let certificate = (size >= offset_of!(InstanceInfo, flags) + size_of::<u64>()).then(|| {
+        // SAFETY: `size` covers it.
+        let flags = unsafe { (*info).flags };
+        flags & InstanceInfo::CERTIFICATE != 0
+    });
     Host {
-        instance: info.instance,
+        instance,
         service: service.into(),
         state_dir: PathBuf::from(state_dir).into(),
+        certificate,
     }
 }
 

@@ -47,7 +47,7 @@ fn started(seed: u64) -> World {
     {
         let _entered = enter(&world.state);
         // SAFETY: the example keeps to the ABI; that is what is tested here.
-        let (plugin, pooled) = unsafe { Plugin::load(switch(), "{}", "") }.unwrap();
+        let (plugin, pooled) = unsafe { Plugin::load(switch(), "{}", "", None) }.unwrap();
         world.start_with(plugin, pooled);
     }
     for name in ["a", "b"] {

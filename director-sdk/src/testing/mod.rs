@@ -143,6 +143,7 @@ pub struct World {
     state_dir: PathBuf,
     /// The directory is the test's, and stays.
     keeps_state: bool,
+    certificate: std::cell::Cell<Option<bool>>,
 }
 
 struct Running {
@@ -175,6 +176,7 @@ impl World {
                 state::number()
             )),
             keeps_state: false,
+            certificate: std::cell::Cell::new(None),
         }
     }
 
@@ -188,6 +190,12 @@ impl World {
     /// The plugin's state directory; there when the plugin has made it.
     pub fn state_dir(&self) -> &Path {
         &self.state_dir
+    }
+
+    /// Tells the plugin, at [`start`](Self::start), whether its service has a certificate for its
+    /// clients. Otherwise the world is a host that does not say.
+    pub fn certificate(&self, has: bool) {
+        self.certificate.set(Some(has));
     }
 
     /// Bounds what is in flight in each direction of a connection, and what one read or write
@@ -216,7 +224,8 @@ impl World {
     pub fn start<P: Protocol>(&self, options: &str) -> Result<(), Vec<ConfigMistake>> {
         assert!(self.plugin.borrow().is_none(), "a world has one plugin");
         let _entered = abi::enter(&self.state);
-        let (plugin, pooled) = Plugin::create::<P>(options, &self.state_dir.to_string_lossy())?;
+        let state_dir = self.state_dir.to_string_lossy();
+        let (plugin, pooled) = Plugin::create::<P>(options, &state_dir, self.certificate.get())?;
         self.start_with(plugin, pooled);
         Ok(())
     }

@@ -28,8 +28,8 @@ impl Protocol for Ftp {
     /// A control connection is its client's: who is logged in on it, where, and how.
     const LINKS: Links = Links::Exclusive;
 
-    fn create(options: Options, _host: Host) -> Result<Self, Vec<ConfigMistake>> {
-        let mut mistakes = options.mistakes();
+    fn create(options: Options, host: Host) -> Result<Self, Vec<ConfigMistake>> {
+        let mut mistakes = options.mistakes(host.has_certificate());
         let password = match password(&options.login) {
             Ok(password) => password,
             Err(mistake) => {

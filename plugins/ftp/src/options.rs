@@ -224,10 +224,35 @@ impl Options {
         })
     }
 
-    /// Every mistake in it.
+    /// What needs a certificate for clients, where the service has none.
+    fn without_certificate(&self) -> Vec<ConfigMistake> {
+        let found = match self.tls {
+            Tls::Off => return Vec::new(),
+            Tls::Offered => "offered",
+            Tls::Required => "required",
+        };
+        let right = "[services.<name>.tls] with `certificate` and `key`";
+        let message = format!(
+            "{found:?} was found, and the service has no certificate for its clients; {right}, or \"off\" is right"
+        );
+        let mut mistakes = vec![ConfigMistake::new("tls", message)];
+        if self.require_reuse {
+            let message = format!(
+                "true was found, and the service has no certificate for its clients; {right}, or false is right"
+            );
+            mistakes.push(ConfigMistake::new("require_reuse", message));
+        }
+        mistakes
+    }
+
+    /// Every mistake in it. `certificate`: whether the service has one for its clients, `None` where that is not
+    /// known.
     #[must_use]
-    pub fn mistakes(&self) -> Vec<ConfigMistake> {
-        let mut mistakes = Vec::new();
+    pub fn mistakes(&self, certificate: Option<bool>) -> Vec<ConfigMistake> {
+        let mut mistakes = match certificate {
+            Some(false) => self.without_certificate(),
+            Some(true) | None => Vec::new(),
+        };
         let mut check = |path: &str, good: bool, found: String, right: &str| {
             if !good {
                 let message = format!("{found} was found; {right} is right");
@@ -300,7 +325,11 @@ mod tests {
             },
             ..Options::default()
         };
-        let paths: Vec<String> = wrong.mistakes().into_iter().map(|m| m.path).collect();
+        let paths: Vec<String> = wrong
+            .mistakes(Some(false))
+            .into_iter()
+            .map(|m| m.path)
+            .collect();
         let expected = [
             "banner",
             "idle_seconds",
@@ -310,6 +339,6 @@ mod tests {
             "login.user",
         ];
         assert_eq!(paths, expected);
-        assert_eq!(Options::default().mistakes(), []);
+        assert_eq!(Options::default().mistakes(Some(false)), []);
     }
 }

@@ -73,10 +73,11 @@ impl Plugin {
     pub(in crate::testing) fn create<P: Protocol>(
         options: &str,
         state_dir: &str,
+        certificate: Option<bool>,
     ) -> Result<(Self, bool), Vec<ConfigMistake>> {
         let exported = Exported::new::<P>("0.0.0");
         // SAFETY: the descriptor is the SDK's own.
-        unsafe { Self::load(exported.descriptor(), options, state_dir) }
+        unsafe { Self::load(exported.descriptor(), options, state_dir, certificate) }
     }
 
     /// Makes an instance of whatever plugin has this descriptor.
@@ -96,6 +97,7 @@ impl Plugin {
         descriptor: &abi::Descriptor,
         options: &str,
         state_dir: &str,
+        certificate: Option<bool>,
     ) -> Result<(Self, bool), Vec<ConfigMistake>> {
         let pooled = descriptor.flags & abi::Descriptor::POOLED_LINKS != 0;
         let mut error = Owned::EMPTY;
@@ -110,10 +112,18 @@ impl Plugin {
             panic!("the plugin refuses the kit: {}", unsafe { take(error) });
         };
         let info = abi::InstanceInfo {
-            size: size_of::<abi::InstanceInfo>(),
+            // A host that does not say is one whose struct ends before the flags.
+            size: match certificate {
+                Some(_) => size_of::<abi::InstanceInfo>(),
+                None => std::mem::offset_of!(abi::InstanceInfo, flags),
+            },
             instance: 1,
             service: Bytes::lend(b"test"),
             state_dir: Bytes::lend(state_dir.as_bytes()),
+            flags: match certificate {
+                Some(true) | None => abi::InstanceInfo::CERTIFICATE,
+                Some(false) => 0,
+            },
         };
         let mut mistakes = Owned::EMPTY;
         let instance = api.create.map_or(ptr::null_mut(), |create| {

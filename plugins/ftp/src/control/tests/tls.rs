@@ -176,3 +176,32 @@ fn who_has_tls_is_told_of_pbsz_and_prot() {
         }
     }
 }
+
+#[test]
+fn tls_without_a_certificate_is_a_mistake_that_names_its_key() {
+    let mistakes = |options: &str, certificate| {
+        let world = World::seeded(1);
+        if let Some(has) = certificate {
+            world.certificate(has);
+        }
+        let found = world.start::<Ftp>(options).err().unwrap_or_default();
+        let _leftover = world.finish();
+        found
+    };
+    let reuse = r#"{"tls": "required", "require_reuse": true}"#;
+    for (options, keys) in [
+        (OFFERED, &["tls"][..]),
+        (r#"{"tls": "required"}"#, &["tls"]),
+        (reuse, &["tls", "require_reuse"]),
+        ("{}", &[]),
+    ] {
+        let found = mistakes(options, Some(false));
+        let paths: Vec<&str> = found.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(paths, keys, "{options}");
+        for one in &found {
+            assert!(one.message.contains("[services.<name>.tls]"), "{one:?}");
+        }
+        assert_eq!(mistakes(options, Some(true)), [], "{options}");
+        assert_eq!(mistakes(options, None), [], "{options}");
+    }
+}
