@@ -52,8 +52,8 @@ pub(crate) enum Login {
 /// What a node is told at a login. Secrets are zeroed when they are dropped.
 #[derive(Clone)]
 pub(crate) struct Credentials {
-    /// USER.
-    pub(crate) user: Vec<u8>,
+    /// USER. A secret too: a password is typed there by mistake.
+    pub(crate) user: Zeroizing<Vec<u8>>,
     /// PASS; `None` when none was asked for.
     pub(crate) pass: Option<Zeroizing<Vec<u8>>>,
     /// ACCT; `None` when none was asked for.
@@ -64,7 +64,7 @@ impl Credentials {
     /// Of a USER, without secrets.
     pub(crate) fn of(user: &[u8]) -> Self {
         Self {
-            user: user.to_vec(),
+            user: Zeroizing::new(user.to_vec()),
             pass: None,
             acct: None,
         }

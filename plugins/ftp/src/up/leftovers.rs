@@ -26,7 +26,7 @@ impl Owner {
     pub(crate) fn of(state: &State) -> Option<Self> {
         Some(Self {
             host: state.host.clone(),
-            user: state.login.credentials()?.user.clone(),
+            user: state.login.credentials()?.user.to_vec(),
         })
     }
 }
