@@ -756,6 +756,32 @@ fn an_abort_while_a_switch_is_under_way_is_heard() {
     });
 }
 
+#[test]
+fn a_restart_that_was_aborted_is_not_the_next_files() {
+    for after in (0..600).step_by(7) {
+        let mumbling = Settings {
+            mumbles: true,
+            ..Settings::of(Style::Vsftpd)
+        };
+        one(mumbling, "{}", async |world, client| {
+            client.ask("TYPE I").await;
+            let port = port(&client.ask("EPSV").await.text);
+            let data = client.control.connect(port).await.unwrap();
+            client.send(b"REST 50\r\nRETR /small\r\n").await;
+            assert_eq!(client.reply().await.code, 350);
+            world.sleep(Duration::from_millis(after)).await;
+            client.send(b"ABOR\r\nNOOP\r\n").await;
+            // Marked or not, and ended by the file's end or by ABOR.
+            let mut codes = Vec::new();
+            while codes.last() != Some(&200) {
+                assert!(codes.len() < 5, "{codes:?}");
+                codes.push(client.reply().await.code);
+            }
+            drop(data);
+        });
+    }
+}
+
 /// A listing that is held back up to its end, and larger than what is on its way to a client.
 fn listed() -> Tree {
     let mut tree = tree();

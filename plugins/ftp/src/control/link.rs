@@ -29,6 +29,9 @@ pub(crate) struct Link {
     pub(crate) lacks_epsv: bool,
     /// The last command, when it was RNFR: servers take no second one before its RNTO (ProFTPD says 501).
     pub(crate) rnfr: Option<Vec<u8>>,
+    /// The node was told a REST, and of no transfer since: some servers (vsftpd) keep it for the next one, however
+    /// much comes between.
+    pub(crate) restarted: bool,
     /// It was made in mid-login: CLNT, OPTS and LANG, if any, are to be said after it.
     pub(crate) fresh: bool,
     /// The node has greeted: a 421 is not for the many any more.
@@ -57,6 +60,7 @@ impl Link {
             features: Arc::default(),
             lacks_epsv: false,
             rnfr: None,
+            restarted: false,
             fresh: false,
             greeted: false,
             held: Arc::default(),
@@ -113,6 +117,11 @@ impl Link {
         let mut lines = Zeroizing::new(Vec::with_capacity(size));
         for command in commands {
             self.rnfr = command.starts_with(b"RNFR ").then(|| command.to_vec());
+            self.restarted = match command.get(..5) {
+                Some(b"REST ") => true,
+                Some(b"RETR " | b"STOR " | b"APPE ") => false,
+                Some(_) | None => self.restarted,
+            };
             escape(command, &mut lines);
             lines.extend_from_slice(b"\r\n");
         }

@@ -409,6 +409,8 @@ impl Download {
         } else {
             abort::settle(link, director).await
         };
+        // Else the next transfer would begin at this one's place.
+        let whole = whole && !link.restarted;
         match why {
             Some(why) if whole => why.fit(),
             Some(why) => why,

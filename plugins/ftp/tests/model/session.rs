@@ -34,6 +34,9 @@ pub(super) struct Session {
     pub(super) quirk: Option<Quirk>,
 }
 
+/// Commands that move data.
+const MOVE_DATA: [&str; 7] = ["APPE", "LIST", "MLSD", "NLST", "RETR", "STOR", "STOU"];
+
 /// A command that is one of these may come before the login.
 const BEFORE_LOGIN: [&str; 14] = [
     "USER", "PASS", "ACCT", "QUIT", "FEAT", "AUTH", "PBSZ", "PROT", "HOST", "SYST", "NOOP", "REIN",
@@ -90,10 +93,15 @@ impl Session {
             } else {
                 self.perform(&verb, argument).await?;
             }
-            if !matches!(
-                verb.as_str(),
-                "REST" | "ALLO" | "NOOP" | "PASV" | "EPSV" | "PORT" | "EPRT"
-            ) {
+            let keeps_rest = match style {
+                // vsftpd forgets it at a transfer, and at nothing else.
+                Style::Vsftpd => !MOVE_DATA.contains(&verb.as_str()),
+                Style::Proftpd | Style::PureFtpd => matches!(
+                    verb.as_str(),
+                    "REST" | "ALLO" | "NOOP" | "PASV" | "EPSV" | "PORT" | "EPRT"
+                ),
+            };
+            if !keeps_rest {
                 self.rest = 0;
             }
         }
