@@ -179,6 +179,9 @@ fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
         lines.push(format!("pasv_min_port={}", ports.start()));
         lines.push(format!("pasv_max_port={}", ports.end()));
     }
+    // A session that was stopped between the file's opening and its data connection, and wakes when that has gone,
+    // waits as long for another; a minute is as long as the stories wait.
+    lines.push("accept_timeout=20".to_owned());
     // Its sandbox is for kernels of its own time; namespaces of its own would hide its children.
     lines.extend(
         "background=NO local_enable=YES write_enable=YES local_umask=022 \
