@@ -1,11 +1,11 @@
-/* The boundary between the director and its plugins, ABI 1.1. See the crate director-abi, whose
+/* The boundary between the director and its plugins, ABI 1.2. See the crate director-abi, whose
  * layout this is (tests/layout.rs compares every size, offset and constant), and examples/c in the
  * repository for a whole plugin.
  *
  * - The maker frees. `director_bytes` are borrowed until the call returns, unless a function says
  *   otherwise; `director_owned` brings the function that frees it.
- * - Streams, timers, relays, chains, tickets, connects, listeners and spools are the host's; a plugin
- *   holds a number. It is freed with its task, whatever the plugin forgot. A number used too late,
+ * - Streams, timers, relays, chains, tickets, connects, listeners, spools and confirms are the host's;
+ *   a plugin holds a number. It is freed with its task, whatever the plugin forgot. A number used too late,
  *   twice, or on another thread is answered with an error.
  * - The host calls a plugin's functions from any thread; one task's future on one thread only. Host
  *   functions never call back into the plugin, wakers excepted.
@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 #define DIRECTOR_MAJOR 1
-#define DIRECTOR_MINOR 1
+#define DIRECTOR_MINOR 2
 /* The descriptor is exported under this name: `const director_descriptor director_plugin_v1`. */
 #define DIRECTOR_SYMBOL director_plugin_v1
 #define DIRECTOR_MAGIC { 'D', 'I', 'R', 'E', 'C', 'T', 'O', 'R' }
@@ -136,6 +136,9 @@ extern "C" {
 #define DIRECTOR_TLS_ON 1u
 #define DIRECTOR_TLS_RESUMED 2u
 #define DIRECTOR_TLS_PEER_CLOSED 4u
+
+/* `director_node_standing.flags`. */
+#define DIRECTOR_NODE_ANSWERS 1u
 
 /* Bytes lent until the call returns. */
 typedef struct {
@@ -298,6 +301,14 @@ typedef struct {
     uint64_t on_disk;
 } director_spool_info;
 
+/* How a node was found to stand; since 1.2. `ended`: links of other sessions to it that ended from its
+ * side, from one second before the question on. */
+typedef struct {
+    size_t size;
+    uint32_t flags;
+    uint32_t ended;
+} director_node_standing;
+
 /* What a relay is to move; `limit` UINT64_MAX for all until the end. */
 typedef struct {
     size_t size;
@@ -415,6 +426,11 @@ typedef struct {
     void (*spool_forget)(uint64_t spool, uint64_t before);
     uint32_t (*spool_info)(uint64_t spool, director_spool_info *info);
     void (*spool_end)(uint64_t spool);
+    /* Since 1.2; not there in an older host, whose size says so. */
+    uint64_t (*confirm)(uint64_t task, uint32_t node, uint64_t settle_ns);
+    uint32_t (*confirm_poll)(uint64_t confirm, const director_waker *waker,
+                             director_node_standing *standing);
+    void (*confirm_end)(uint64_t confirm);
 } director_host_api;
 
 /* What an instance is told at its making. */

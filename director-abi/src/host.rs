@@ -7,8 +7,8 @@ use crate::{
     SpoolInfo, SpoolSpec, TlsSpec, Waker,
 };
 
-/// The host's functions. `task`, `stream`, `timer`, `relay`, `chain`, `ticket`, `connect`, `listener`
-/// and `spool` are the host's numbers; 0 is never one, and a function that makes one returns 0 when
+/// The host's functions. `task`, `stream`, `timer`, `relay`, `chain`, `ticket`, `connect`, `listener`,
+/// `spool` and `confirm` are the host's numbers; 0 is never one, and a function that makes one returns 0 when
 /// it cannot. A function that an older host has not is `None`.
 #[repr(C)]
 pub struct HostApi {
@@ -192,6 +192,38 @@ pub struct HostApi {
     pub spool_info: Option<unsafe extern "C" fn(spool: u64, info: *mut SpoolInfo) -> u32>,
     /// Ends a spool; its number is void.
     pub spool_end: Option<unsafe extern "C" fn(spool: u64)>,
+
+    // --- since 1.2: how a node stands, and the choice of it ---
+    /// Has a node probed at once, beside its usual probes. That it answers is said no earlier than
+    /// `settle_ns` from now, so that what befalls its other links at this time is in it. `node`
+    /// is [`NodeInfo::id`]. 0 when it cannot be asked: the service has no such node, or the task has
+    /// ended.
+    pub confirm: Option<unsafe extern "C" fn(task: u64, node: u32, settle_ns: u64) -> u64>,
+    /// [`crate::PENDING`], [`crate::READY`] with `standing` written, or [`crate::FAILED`].
+    pub confirm_poll: Option<
+        unsafe extern "C" fn(confirm: u64, waker: *const Waker, standing: *mut NodeStanding) -> u32,
+    >,
+    /// Ends a question, answered or not; its number is void.
+    pub confirm_end: Option<unsafe extern "C" fn(confirm: u64)>,
+}
+
+/// How a node was found to stand. Since 1.2.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct NodeStanding {
+    /// `size_of::<NodeStanding>()` on the plugin's side.
+    pub size: usize,
+    /// [`NodeStanding::ANSWERS`].
+    pub flags: u32,
+    /// How many links of other sessions to this node ended from the node's side (its end of the
+    /// stream, or a reset) between one second before the question and the answer; no more than
+    /// some hundreds are counted.
+    pub ended: u32,
+}
+
+impl NodeStanding {
+    /// In `flags`: a probe that began after the question was answered.
+    pub const ANSWERS: u32 = 1;
 }
 
 /// A line for the log.

@@ -9,8 +9,8 @@
 //!
 //! - **The maker frees.** [`Bytes`] are borrowed until the call returns, except where a function
 //!   says otherwise. [`Owned`] brings the function that frees it.
-//! - **Streams, timers, relays, chains, tickets, connects, listeners and spools are the host's.** A
-//!   plugin holds a number. It is
+//! - **Streams, timers, relays, chains, tickets, connects, listeners, spools and confirms are the
+//!   host's.** A plugin holds a number. It is
 //!   owned by the task that made it and freed with that task, whatever the plugin forgot; a
 //!   number used too late, twice, or on a thread other than its task's is answered with an error,
 //!   never with another's stream.
@@ -30,8 +30,8 @@ mod plugin;
 
 pub use further::{Address, ConnectSpec, ListenSpec, ListenerInfo, SpoolInfo, SpoolSpec, TlsSpec};
 pub use host::{
-    Action, Event, HostApi, LogRecord, MetricLabel, RelayEnd, RelaySpec, StreamInfo, TicketSpec,
-    outcome, resend,
+    Action, Event, HostApi, LogRecord, MetricLabel, NodeStanding, RelayEnd, RelaySpec, StreamInfo,
+    TicketSpec, outcome, resend,
 };
 pub use plugin::{
     ClientInfo, Descriptor, Ended, FailureRow, FailureTable, InstanceInfo, PluginApi,
@@ -42,7 +42,7 @@ use core::ffi::c_void;
 /// The ABI's major version: another one is another symbol, and another crate.
 pub const MAJOR: u16 = 1;
 /// The ABI's minor version: grows when a field or a function is appended.
-pub const MINOR: u16 = 1;
+pub const MINOR: u16 = 2;
 /// The data symbol that a plugin exports: one [`Descriptor`].
 pub const SYMBOL: &str = "director_plugin_v1";
 /// The first eight bytes of a [`Descriptor`].
@@ -249,13 +249,12 @@ macro_rules! tables {
     ($($table:ty),* $(,)?) => { $(
         impl sealed::Sealed for $table {}
         impl Table for $table {
-            // None of these has grown since 1.0; for one that does, this becomes the old number.
+            // None of these has grown since it is there; for one that does, this becomes the old number.
             const SIZE_1_0: usize = core::mem::size_of::<Self>();
         }
     )* };
 }
 tables!(
-    HostApi,
     PluginApi,
     Descriptor,
     WakerVtable,
@@ -271,7 +270,13 @@ tables!(
     TlsSpec,
     SpoolSpec,
     SpoolInfo,
+    NodeStanding,
 );
+
+impl sealed::Sealed for HostApi {}
+impl Table for HostApi {
+    const SIZE_1_0: usize = core::mem::offset_of!(Self, confirm);
+}
 
 impl sealed::Sealed for StreamInfo {}
 impl Table for StreamInfo {

@@ -78,7 +78,7 @@ impl Metrics {
 }
 
 /// The host's objects, each by its name.
-pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 14] {
+pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 15] {
     let host::HostCounts {
         tasks,
         streams,
@@ -94,6 +94,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         listeners,
         spools,
         spool_files,
+        confirms,
     } = *counts;
     [
         ("tasks", tasks),
@@ -110,6 +111,7 @@ pub(crate) fn host_counts(counts: &host::HostCounts) -> [(&'static str, usize); 
         ("listeners", listeners),
         ("spools", spools),
         ("spool_files", spool_files),
+        ("confirms", confirms),
     ]
 }
 

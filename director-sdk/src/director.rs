@@ -60,6 +60,11 @@ impl Director {
         Self { task }
     }
 
+    /// The task's number.
+    pub(crate) fn task(&self) -> u64 {
+        self.task
+    }
+
     /// A chain that owns `session` and its link.
     pub fn chain<S: Session>(&self, session: S) -> Chain<S> {
         Chain {

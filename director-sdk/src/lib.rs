@@ -32,6 +32,7 @@
 //! All `unsafe` of this crate stands in `glue` and `testing::abi`.
 
 mod bridge;
+mod choosing;
 mod director;
 mod failure;
 mod further;
@@ -53,6 +54,7 @@ mod tls;
 mod tokio_io;
 
 pub use async_trait::async_trait;
+pub use choosing::NodeStanding;
 pub use director::{Chain, Director, Elapsed};
 pub use failure::{Exception, Failure, FailureRow, Kind};
 pub use further::{Further, Listener, Who};

@@ -7,6 +7,7 @@
 mod meters;
 mod node;
 mod pick;
+mod questions;
 mod seen;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::chance;
 pub use crate::health::Prober;
 use crate::health::standing::{Change, Health, HealthSettings};
 pub use crate::health::standing::{Standing, Suspicion};
+use crate::health::suspicion::is_an_answer;
 use meters::Meters;
 
 /// Target of the log lines about nodes that come and go.
@@ -174,6 +176,18 @@ impl Cluster {
         self.changes.subscribe()
     }
 
+    /// Has a node probed at once, and says whether it answered a probe that began after the question. Of
+    /// a node that is down that is known: it is tried all the time.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time; the probe goes on.
+    pub(crate) async fn confirm(&self, node: &Node) -> bool {
+        if node.standing() == Standing::Down {
+            return false;
+        }
+        node.questions.ask(|| node.wake.notify_one()).await
+    }
+
     /// Whether enough others are up to do without this node.
     fn can_spare(&self, without: NodeId) -> bool {
         let now = self.now();
@@ -211,6 +225,27 @@ impl Cluster {
                 self.apply(node, change, &exception.to_string());
             }
         }
+    }
+
+    /// A probe came to its end, begun when `question` was the last that was put.
+    pub(crate) fn answered(&self, node: &Node, question: u64, result: Result<NodeLoad, Exception>) {
+        let kind = result.as_ref().err().map(|exception| exception.kind);
+        if let Some(kind) = kind
+            && node.questions.is_open(question)
+        {
+            // Whoever asks has seen something: a question that is not answered is death, as for a
+            // suspect. What changes by it is told below, once the probe is judged.
+            node.change(|health| health.unanswered(kind, self.now()));
+        }
+        self.probed(node, result);
+        let down = node.standing() == Standing::Down;
+        let upto = if down {
+            node.questions.asked()
+        } else {
+            question
+        };
+        node.questions
+            .answer(upto, !down && kind.is_none_or(is_an_answer));
     }
 
     /// Acts on what an event changed.

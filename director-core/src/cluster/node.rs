@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::health::standing::{Change, Health, Standing};
+use crate::health::standing::{Change, Duty, Health, Standing};
 
 use super::NodeId;
 use super::meters::Meters;
 use super::pick::Candidate;
+use super::questions::{Ends, Questions};
 
 /// One of the peer servers of a service.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Node {
     /// Wakes the node's health task.
     pub(crate) wake: Notify,
     pub(super) meters: Meters,
+    pub(crate) questions: Questions,
+    ends: Mutex<Ends>,
     in_flight: AtomicUsize,
     /// Sessions that were on it when it was suspected or declared down; 0 while it is up.
     stranded: AtomicUsize,
@@ -51,6 +54,8 @@ impl Node {
             health: Mutex::new(health),
             wake: Notify::new(),
             meters,
+            questions: Questions::new(),
+            ends: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             stranded: AtomicUsize::new(0),
             sessions: AtomicU64::new(0),
@@ -110,6 +115,30 @@ impl Node {
     pub(crate) fn health(&self) -> MutexGuard<'_, Health> {
         // Nothing under this lock panics half-way through a change.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be done about it: what its health asks for, and what anybody else asks.
+    pub(crate) fn duty(&self) -> Duty {
+        match self.health().duty() {
+            Duty::Watch if self.questions.any_open() => Duty::ProbeAt(Duration::ZERO),
+            duty @ (Duty::Watch | Duty::ProbeAt(_) | Duty::TrialAt(_)) => duty,
+        }
+    }
+
+    /// A link of `session` to it ended from its side.
+    pub(crate) fn note_end(&self, session: u64) {
+        let now = self.now();
+        self.ends().note(session, now);
+    }
+
+    /// How many links to it ended from its side since then, those of `session` apart.
+    pub(crate) fn ended_besides(&self, session: u64, since: Duration) -> u32 {
+        self.ends().besides(session, since)
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        // Nothing under this lock panics half-way through a change.
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes its health, and with it, under the same lock, who counts as stranded.

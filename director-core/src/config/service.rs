@@ -20,8 +20,6 @@ const LONG: Duration = Duration::from_secs(3600);
 const BUDGET: (f64, u32) = (0.2, 10);
 /// Share of nodes that must stay up for another to be ejected.
 const PANIC_THRESHOLD: f64 = 0.5;
-/// How long one probe may take.
-const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
 /// Sessions at once.
 const MAX_SESSIONS: u32 = 10_000;
 /// How long sessions may go on after a stop was asked for.
@@ -38,7 +36,6 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
     let spool = spool(&mut table);
     let (budget_share, budget_per_second) = budget(&mut table);
     let health = health(&mut table);
-    let probe_timeout = table.duration("probe_timeout", PROBE_TIMEOUT, SHORT..=LONG);
     let panic_threshold = table.share("panic_threshold", PANIC_THRESHOLD);
     let max_sessions = table.count("max_sessions", MAX_SESSIONS, 1..=1_000_000);
     let stop_grace = table.duration("stop_grace", STOP_GRACE, Duration::ZERO..=LONG);
@@ -60,7 +57,6 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
         budget_share,
         budget_per_second,
         health,
-        probe_timeout,
         panic_threshold,
         tls: tls.ok()?,
         node_tls: node_tls.ok()?,
@@ -244,6 +240,7 @@ fn timeouts(table: &mut Table<'_>) -> Timeouts {
         stall: table.duration("stall_timeout", default.stall, SHORT..=LONG),
         cut_grace: table.duration("cut_grace", default.cut_grace, Duration::ZERO..=LONG),
         cleanup: table.duration("cleanup_timeout", default.cleanup, SHORT..=LONG),
+        probe: table.duration("probe_timeout", default.probe, SHORT..=LONG),
         rest: table.duration("rest_timeout", default.rest, SHORT..=LONG),
     }
 }

@@ -67,8 +67,6 @@ pub struct ServiceSettings {
     pub budget_per_second: u32,
     /// How nodes' health is judged.
     pub health: HealthSettings,
-    /// How long a probe may take.
-    pub probe_timeout: Duration,
     /// Share of the nodes that must stay up for one to be ejected by its failures.
     pub panic_threshold: f64,
     /// TLS towards clients; `None`: there is none.

@@ -5,6 +5,7 @@
 //! because a plugin's futures stay on one thread.
 
 pub mod standing;
+pub(crate) mod suspicion;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -53,7 +54,7 @@ pub async fn keep<P: Prober>(
 ) {
     let mut watch = Watch::new(Arc::clone(&cluster), Arc::clone(&node), prober.clone());
     loop {
-        let duty = node.health().duty();
+        let duty = node.duty();
         match duty {
             Duty::Watch => {
                 tokio::select! {
@@ -64,7 +65,9 @@ pub async fn keep<P: Prober>(
             Duty::ProbeAt(at) => {
                 let probing = async {
                     tokio::time::sleep(at.saturating_sub(cluster.now())).await;
-                    probe(&node, prober.as_ref(), probe_timeout).await
+                    let question = node.questions.asked();
+                    let result = probe(&node, prober.as_ref(), probe_timeout).await;
+                    (question, result)
                 };
                 tokio::pin!(probing);
                 // The watch goes on meanwhile: the suspicion may be wrong.
@@ -72,19 +75,21 @@ pub async fn keep<P: Prober>(
                     tokio::select! {
                         result = &mut probing => break Some(result),
                         () = node.wake.notified() => {
-                            if node.health().duty() != duty {
+                            if node.duty() != duty {
                                 break None; // decided without us
                             }
                         }
                         () = watch.run_on() => {}
                     }
                 };
-                if let Some(result) = result {
-                    cluster.probed(&node, result);
+                if let Some((question, result)) = result {
+                    cluster.answered(&node, question, result);
                 }
             }
             Duty::TrialAt(at) => {
                 watch.stop();
+                // It was declared down meanwhile: that is the answer.
+                node.questions.close();
                 tokio::time::sleep(at.saturating_sub(cluster.now())).await;
                 let result = probe(&node, prober.as_ref(), probe_timeout).await;
                 cluster.probed(&node, result);

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use director_recovery::Kind;
 
+pub use super::suspicion::Suspicion;
+use super::suspicion::is_a_failure;
 use crate::cluster::{ConnectFailure, NodeLoad, Seen};
 
 /// How a node stands.
@@ -112,38 +114,6 @@ pub enum Change {
     Ejected(Duration),
     /// It has begun (`true`) or ceased to say that it is leaving.
     Leaving(bool),
-}
-
-/// Why a node is in doubt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Suspicion {
-    /// Nothing is known of it yet.
-    New,
-    /// A connection was refused.
-    Refused,
-    /// A connection failed otherwise.
-    Unconnected,
-    /// An attempt failed like this.
-    Failed(Kind),
-    /// A byte was due for too long.
-    Silent,
-    /// Its watch ended.
-    WatchEnded,
-}
-
-impl Suspicion {
-    /// In words, for the log.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "nothing is known of it yet",
-            Self::Refused => "it refused a connection",
-            Self::Unconnected => "a connection failed",
-            Self::Failed(kind) => kind.as_str(),
-            Self::Silent => "it is silent",
-            Self::WatchEnded => "its watch ended",
-        }
-    }
 }
 
 /// One node's health.
@@ -389,6 +359,16 @@ impl Health {
                 self.busy_at = None;
                 Change::Returned
             }
+        }
+    }
+
+    /// A probe that somebody asked for raised an exception. Nobody was in doubt before, so that the doubt
+    /// begins here; [`Health::probe_raised`] decides it.
+    pub fn unanswered(&mut self, kind: Kind, now: Duration) -> Change {
+        if is_a_failure(kind) {
+            self.suspect(Suspicion::Asked, now)
+        } else {
+            Change::Nothing
         }
     }
 

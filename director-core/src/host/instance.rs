@@ -65,6 +65,8 @@ pub struct Timeouts {
     pub cut_grace: Duration,
     /// A cleanup.
     pub cleanup: Duration,
+    /// A probe.
+    pub probe: Duration,
     /// A pooled link at rest.
     pub rest: Duration,
 }
@@ -77,6 +79,7 @@ impl Default for Timeouts {
             stall: Duration::from_secs(15),
             cut_grace: Duration::from_millis(200),
             cleanup: Duration::from_secs(1),
+            probe: Duration::from_millis(300),
             rest: Duration::from_secs(60),
         }
     }

@@ -22,6 +22,7 @@
 mod address;
 mod answers;
 mod api;
+mod api_confirm;
 mod api_further;
 mod api_requests;
 mod api_tls;
@@ -30,6 +31,7 @@ mod buffers;
 mod bundle;
 mod chain;
 mod clock;
+mod confirm;
 mod connect;
 mod description;
 mod failure;

@@ -209,7 +209,10 @@ impl Ticket {
             }
             What::Establish | What::Attempt | What::Ask => request.until,
         };
-        let number = stream.as_ref().map_or(0, |stream| stream.number);
+        let number = stream.as_ref().map_or(0, |stream| {
+            stream.session.set(self.chain.task.session);
+            stream.number
+        });
         let link = if stream.is_some() && what != What::Establish {
             let link = self.chain.link.borrow();
             link.as_ref().map_or(std::ptr::null_mut(), Link::data)

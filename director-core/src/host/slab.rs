@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Connect,
     Listener,
     Spool,
+    Confirm,
 }
 
 /// Why a number names nothing.
@@ -56,6 +57,7 @@ pub(crate) fn kind_of(number: u64) -> Option<Kind> {
         Kind::Connect,
         Kind::Listener,
         Kind::Spool,
+        Kind::Confirm,
     ]
     .into_iter()
     .find(|kind| number >> KIND_SHIFT == u64::from(*kind as u8))

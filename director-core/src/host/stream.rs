@@ -65,7 +65,7 @@ pub(super) struct Stream {
     /// What the first stream and its further ones have in common.
     pub(super) bundle: Rc<Bundle>,
     /// The first stream of the bundle; `None` when it is this one.
-    first: Option<Rc<Stream>>,
+    pub(super) first: Option<Rc<Stream>>,
     /// The place of a further stream in its bundle.
     place: RefCell<Option<Place>>,
     /// Out of it once the stream has ended.
@@ -83,6 +83,10 @@ pub(super) struct Stream {
     /// Who hands it over: the socket's end wakes nobody by itself.
     pub(super) tender: RefCell<Option<Waker>>,
     pub(super) read_ended: Cell<bool>,
+    /// The session that uses it, of a link; 0 for none.
+    pub(super) session: Cell<u64>,
+    /// That it ended from the node's side was told.
+    pub(super) told_end: Cell<bool>,
     pub(super) write_ended: Cell<bool>,
     pub(super) failed: Cell<Option<i32>>,
     /// The first failure in words.
@@ -160,6 +164,8 @@ impl Stream {
             tended: Cell::new(false),
             tender: RefCell::default(),
             read_ended: Cell::new(false),
+            session: Cell::new(0),
+            told_end: Cell::new(false),
             write_ended: Cell::new(false),
             failed: Cell::new(None),
             trouble: RefCell::default(),
@@ -203,7 +209,7 @@ impl Stream {
         tables::with(|tables| tables.buffers.give(buffer));
         match ready!(read) {
             Ok(_none) => {
-                self.read_ended.set(true);
+                self.note_end();
                 Poll::Ready(Ok(0))
             }
             Err(error) => Poll::Ready(Err(self.fail(&error))),
@@ -387,14 +393,10 @@ impl Stream {
         self.write_slot.wake();
     }
 
-    /// The stream's peer has ended what it writes.
-    pub(super) fn note_end(&self) {
-        self.read_ended.set(true);
-    }
-
     pub(super) fn fail(&self, error: &io::Error) -> i32 {
         let code = code_of(error);
         self.failed.set(Some(self.failed.get().unwrap_or(code)));
+        self.tell_end();
         self.note_trouble(|| error.to_string());
         code
     }

@@ -2,14 +2,39 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 
-use super::stream::Stream;
-use super::tables::{Counted, Live};
+use super::stream::{Side, Stream};
+use super::tables::{self, Counted, Live};
 
 impl Stream {
+    /// The stream's peer has ended what it writes.
+    pub(super) fn note_end(&self) {
+        self.read_ended.set(true);
+        self.tell_end();
+    }
+
+    /// A link that ends from the node's side, and not because the plugin has closed its own, is a sign
+    /// that others may ask for.
+    pub(super) fn tell_end(&self) {
+        let Side::Link { instance, node } = self.side else {
+            return;
+        };
+        if self.first.is_some() || self.write_ended.get() || self.told_end.replace(true) {
+            return;
+        }
+        let local = tables::with(|tables| tables.locals.borrow().get(&instance).map(Rc::clone));
+        let node = local
+            .flatten()
+            .and_then(|local| local.inner.cluster.node(node));
+        if let Some(node) = node {
+            node.note_end(self.session.get());
+        }
+    }
+
     pub(super) fn received(&self) -> u64 {
         self.received.get()
     }

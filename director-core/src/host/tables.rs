@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use super::buffers::{Buffers, Pipes};
 use super::chain::{Chain, Remains};
+use super::confirm::Confirm;
 use super::further::Connect;
 use super::keeper::Local;
 use super::listener::Listener;
@@ -33,6 +34,7 @@ pub(super) struct Tables {
     connects: RefCell<Slab<Rc<Connect>>>,
     listeners: RefCell<Slab<Rc<Listener>>>,
     spools: RefCell<Slab<Rc<Spool>>>,
+    confirms: RefCell<Slab<Rc<Confirm>>>,
     pub(super) locals: RefCell<HashMap<u64, Rc<Local>>>,
     pub(super) buffers: Buffers,
     pub(super) pipes: Pipes,
@@ -67,6 +69,7 @@ impl Tables {
             connects: RefCell::new(Slab::new(Kind::Connect)),
             listeners: RefCell::new(Slab::new(Kind::Listener)),
             spools: RefCell::new(Slab::new(Kind::Spool)),
+            confirms: RefCell::new(Slab::new(Kind::Confirm)),
             locals: RefCell::default(),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
@@ -104,6 +107,7 @@ numbered!(
     Connect => connects,
     Listener => listeners,
     Spool => spools,
+    Confirm => confirms,
 );
 
 /// Keeps what `make` makes of its own number; `None` when there is no number left.
@@ -195,6 +199,8 @@ pub struct HostCounts {
     pub spools: usize,
     /// Files of spools.
     pub spool_files: usize,
+    /// Questions how a node stands.
+    pub confirms: usize,
     /// TLS streams whose last bytes the host hands over when there is room.
     pub tended: usize,
     /// Clients' sockets that are closed and given up, whose client has not ended yet.
@@ -219,9 +225,10 @@ pub(super) enum Live {
     Listener,
     Spool,
     SpoolFile,
+    Confirm,
 }
 
-static LIVE: [AtomicUsize; 14] = [const { AtomicUsize::new(0) }; 14];
+static LIVE: [AtomicUsize; 15] = [const { AtomicUsize::new(0) }; 15];
 
 /// Counts one live thing for as long as it is kept.
 #[derive(Debug)]
@@ -260,5 +267,6 @@ pub fn counts() -> HostCounts {
         listeners: live(Live::Listener),
         spools: live(Live::Spool),
         spool_files: live(Live::SpoolFile),
+        confirms: live(Live::Confirm),
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use director_abi as abi;
 
 use super::chain::Chain;
+use super::confirm::Confirm;
 use super::instance::Inner;
 use super::keeper::Local;
 use super::layout::{adopt, take_text};
@@ -217,6 +218,7 @@ impl Task {
                 Some(Kind::Relay) => Relay::end(number).map(|_moved| ()),
                 Some(Kind::Chain) => Chain::end(number),
                 Some(Kind::Spool) => Spool::end(number),
+                Some(Kind::Confirm) => Confirm::end(number),
                 // Others end with their chain or their bundle.
                 Some(Kind::Task | Kind::Stream | Kind::Ticket | Kind::Connect | Kind::Listener)
                 | None => Ok(()),

@@ -216,7 +216,7 @@ async fn work(seat: Seat) -> bool {
                 Arc::clone(&service.cluster),
                 node,
                 Arc::new(service.instance.clone()),
-                service.settings.probe_timeout,
+                service.settings.timeouts.probe,
             ));
         }
         own.spawn_local(service.instance.run(seat.own.clone()));

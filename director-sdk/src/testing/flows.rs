@@ -32,6 +32,7 @@ impl State {
             blocked: None,
             closed: false,
             trouble: None,
+            told_end: false,
             reader: None,
             writer: None,
         };
@@ -103,9 +104,10 @@ impl State {
                 }
                 Poll::Ready(Err(code)) => {
                     self.note_trouble(number, code);
+                    self.note_end(number);
                     return Poll::Ready(Err(code));
                 }
-                Poll::Ready(Ok(0)) => {}
+                Poll::Ready(Ok(0)) => self.note_end(number),
                 Poll::Ready(Ok(_)) => self.note_life(number, 0),
             }
         }

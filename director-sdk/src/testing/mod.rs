@@ -81,10 +81,12 @@
 //!
 //! What is not like the real host: connecting takes no time, unless the node is silent; TLS is a mock,
 //! which hides nothing; a node that was declared down stays so until [`World::revive`], and probes are
-//! not sent but answered by whether the node is well. A test process holds one library and one kit;
+//! not sent but answered by whether the node is well, also where a plugin asks for one
+//! ([`Director::confirm`](crate::Director::confirm)). A test process holds one library and one kit;
 //! each thread runs its own worlds, one at a time.
 
 mod abi;
+mod confirms;
 mod cuts;
 mod engine;
 mod exec;

@@ -14,7 +14,7 @@ use super::state::{State, number};
 /// Silence of a node that owes bytes, until it is probed.
 const SILENCE: Duration = Duration::from_millis(500);
 /// How long a probe may take.
-const PROBE: Duration = Duration::from_millis(300);
+pub(super) const PROBE: Duration = Duration::from_millis(300);
 /// Silence on one connection of a node that answers.
 const STALL: Duration = Duration::from_secs(15);
 /// How long a connect may take.

@@ -26,6 +26,8 @@ pub struct Counts {
     pub listeners: usize,
     /// Spools.
     pub spools: usize,
+    /// Questions how a node stands.
+    pub confirms: usize,
 }
 
 /// What a task of the plugin's was.

@@ -13,6 +13,7 @@ use director_abi as abi;
 use director_recovery::{Budget, Kind, Limits};
 
 use super::abi::LinkState;
+use super::confirms::{Confirm, EndOfLink};
 use super::exec::{Chance, Ready, TaskId};
 use super::faults::{Crowds, Fault};
 use super::further::{Connect, Ear, Listener};
@@ -85,6 +86,8 @@ pub(super) struct Stream {
     pub(super) closed: bool,
     /// Its first failure, in words.
     pub(super) trouble: Option<String>,
+    /// That a read found the peer's end was noted.
+    pub(super) told_end: bool,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
 }
@@ -127,6 +130,9 @@ pub(super) struct State {
     /// What ended with the first stream of its bundle, and whose handle the plugin has not dropped.
     pub(super) orphans: BTreeSet<u64>,
     pub(super) spools: BTreeMap<u64, Spool>,
+    pub(super) confirms: BTreeMap<u64, Confirm>,
+    /// Links that ended from their node's side.
+    pub(super) ended_links: Vec<EndOfLink>,
     /// What the service's spools may have together, in memory and on the disk.
     pub(super) spool_room: (u64, u64),
     /// The disk of the spools fails.
@@ -206,6 +212,8 @@ impl State {
             next_port: FIRST_FREE,
             orphans: BTreeSet::new(),
             spools: BTreeMap::new(),
+            confirms: BTreeMap::new(),
+            ended_links: Vec::new(),
             spool_room: (64 << 20, 1 << 30),
             disk_broken: false,
             disk_held: false,
@@ -255,6 +263,7 @@ impl State {
             connects: self.connects.len(),
             listeners: self.listeners.len(),
             spools: self.spools.len(),
+            confirms: self.confirms.len(),
         }
     }
 
@@ -374,6 +383,7 @@ impl State {
         timers
             .map(|timer| timer.until)
             .chain(self.next_of_connects())
+            .chain(self.next_of_confirms())
             .chain(self.next_of_tickets())
             .min()
     }
@@ -389,6 +399,7 @@ impl State {
             }
         }
         self.watch_connects();
+        self.watch_confirms();
         self.watch_tickets();
     }
 
@@ -409,9 +420,13 @@ impl State {
         let relays = keys(&self.relays, |relay| relay.task == task);
         let streams = keys(&self.streams, |stream| stream.owner == Owner::Task(task));
         let spools = keys(&self.spools, |spool| spool.task == task);
+        let confirms = keys(&self.confirms, |confirm| confirm.task == task);
         self.left_behind +=
             chains.len() + tickets.len() + timers.len() + relays.len() + streams.len();
-        self.left_behind += spools.len();
+        self.left_behind += spools.len() + confirms.len();
+        confirms
+            .into_iter()
+            .for_each(|number| self.end_confirm(number));
         spools.into_iter().for_each(|number| self.end_spool(number));
         relays.into_iter().for_each(|number| {
             self.end_relay(number);

@@ -3,6 +3,7 @@
 //! The plugin ([`plugin`]) speaks the raw boundary as one in C would; each test says in Rust what its
 //! tasks do. Nodes and clients are sockets of the test's own.
 
+mod confirms;
 mod cuts;
 mod ends;
 mod further;

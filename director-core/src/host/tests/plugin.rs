@@ -656,6 +656,40 @@ impl Task {
         }
     }
 
+    /// Asks how a node stands; `None` when that cannot be asked.
+    pub(super) async fn confirm(
+        self,
+        node: u32,
+        settle: std::time::Duration,
+    ) -> Option<abi::NodeStanding> {
+        let settle = settle.as_nanos() as u64;
+        // SAFETY: as the boundary has it.
+        let confirm = unsafe { (host().confirm.unwrap())(self.number, node, settle) };
+        if confirm == 0 {
+            return None;
+        }
+        let mut standing = abi::NodeStanding {
+            size: size_of::<abi::NodeStanding>(),
+            flags: 0,
+            ended: 0,
+        };
+        let told = poll_fn(|cx| {
+            let status = with_waker(cx, |waker| {
+                // SAFETY: as the boundary has it.
+                unsafe { (host().confirm_poll.unwrap())(confirm, waker, &raw mut standing) }
+            });
+            match status {
+                abi::PENDING => Poll::Pending,
+                abi::READY => Poll::Ready(Some(standing)),
+                other => panic!("the host says {other}"),
+            }
+        })
+        .await;
+        // SAFETY: as the boundary has it.
+        unsafe { (host().confirm_end.unwrap())(confirm) };
+        told
+    }
+
     /// A spool; its number is 0 when there is none to be had.
     pub(super) fn spool(self, memory: u64, disk: u64) -> Spool {
         let spec = abi::SpoolSpec {

@@ -119,6 +119,7 @@ impl Stage {
             stall: Duration::from_secs(20),
             cut_grace: Duration::from_millis(100),
             cleanup: Duration::from_millis(200),
+            probe: Duration::from_millis(300),
             rest: Duration::from_secs(60),
         };
         Self::with(nodes, pooled, quick, does).await

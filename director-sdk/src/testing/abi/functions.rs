@@ -67,6 +67,9 @@ pub(super) static API: HostApi = HostApi {
     spool_forget: Some(more::spool_forget),
     spool_info: Some(more::spool_info),
     spool_end: Some(more::spool_end),
+    confirm: Some(more::confirm),
+    confirm_poll: Some(more::confirm_poll),
+    confirm_end: Some(more::confirm_end),
 };
 
 /// Seconds from 1970 to the start of every world's clock: 2026-01-01.

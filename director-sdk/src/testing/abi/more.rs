@@ -1,10 +1,12 @@
-//! The functions of ABI 1.1, in memory.
+//! The functions of ABI 1.1 and 1.2, in memory.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use director_abi as abi;
 use director_abi::{
-    Bytes, ConnectSpec, IoPoll, ListenSpec, ListenerInfo, Owned, SpoolInfo, SpoolSpec, TlsSpec,
+    Bytes, ConnectSpec, IoPoll, ListenSpec, ListenerInfo, NodeStanding, Owned, SpoolInfo,
+    SpoolSpec, TlsSpec,
 };
 
 use super::functions::{GONE, io};
@@ -205,4 +207,38 @@ pub(super) unsafe extern "C" fn spool_info(spool: u64, info: *mut SpoolInfo) -> 
 
 pub(super) unsafe extern "C" fn spool_end(spool: u64) {
     with((), |state| state.end_spool(spool));
+}
+
+pub(super) unsafe extern "C" fn confirm(task: u64, node: u32, settle_ns: u64) -> u64 {
+    let settle = Duration::from_nanos(settle_ns);
+    with(0, |state| state.begin_confirm(task, node, settle))
+}
+
+pub(super) unsafe extern "C" fn confirm_poll(
+    confirm: u64,
+    waker: *const abi::Waker,
+    standing: *mut NodeStanding,
+) -> u32 {
+    // SAFETY: the plugin lends the waker for the call.
+    let waker = unsafe { keep_or_none(waker) };
+    with(abi::FAILED, |state| {
+        match state.poll_confirm(confirm, &waker) {
+            None => abi::FAILED,
+            Some(Poll::Pending) => abi::PENDING,
+            Some(Poll::Ready((answers, ended))) => {
+                let told = NodeStanding {
+                    size: size_of::<NodeStanding>(),
+                    flags: if answers { NodeStanding::ANSWERS } else { 0 },
+                    ended,
+                };
+                // SAFETY: the plugin lends a struct with its size in front to be written, or null.
+                unsafe { give_back(standing, told) };
+                abi::READY
+            }
+        }
+    })
+}
+
+pub(super) unsafe extern "C" fn confirm_end(confirm: u64) {
+    with((), |state| state.end_confirm(confirm));
 }
