@@ -1,0 +1,4 @@
+//! Tests of the screen.
+
+mod oracle;
+mod plain;
