@@ -431,6 +431,7 @@ typedef struct {
     uint32_t (*confirm_poll)(uint64_t confirm, const director_waker *waker,
                              director_node_standing *standing);
     void (*confirm_end)(uint64_t confirm);
+    uint32_t (*session_key)(uint64_t task, director_bytes key);
 } director_host_api;
 
 /* What an instance is told at its making. */

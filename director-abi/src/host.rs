@@ -205,6 +205,10 @@ pub struct HostApi {
     >,
     /// Ends a question, answered or not; its number is void.
     pub confirm_end: Option<unsafe extern "C" fn(confirm: u64)>,
+    /// The key by which a task's requests are sent to a node from now on, where the service chooses by
+    /// key; otherwise it is the client's IP address. Links that stand are kept. [`crate::READY`], or
+    /// [`crate::FAILED`] for a task that has ended.
+    pub session_key: Option<unsafe extern "C" fn(task: u64, key: Bytes) -> u32>,
 }
 
 /// How a node was found to stand. Since 1.2.

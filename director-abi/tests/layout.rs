@@ -89,7 +89,7 @@ fn layouts() -> Vec<Layout> {
             poll_cut, ticket_end, report, connect, connect_poll, connect_end, listen, listener_info,
             listener_poll_accept, listener_end, stream_poll_urgent, stream_poll_start_tls,
             stream_error, spool, spool_poll_append, spool_poll_read, spool_forget, spool_info,
-            spool_end, confirm, confirm_poll, confirm_end,
+            spool_end, confirm, confirm_poll, confirm_end, session_key,
         }
         NodeStanding director_node_standing { size, flags, ended }
         InstanceInfo director_instance_info { size, instance, service, state_dir, flags }

@@ -1,4 +1,4 @@
-//! What a session may ask about the node it is at.
+//! What a session may ask about the node it is at, and say about the one it wants.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -27,6 +27,15 @@ impl NodeStanding {
 }
 
 impl Director {
+    /// Says by what this task's requests are sent to a node from now on, where the service's setting is
+    /// `balance = "hash"`: the same key goes to the same node, from every director that has the
+    /// service's nodes, for as long as that node is well; then to another that is the same for all. A user's name, say.
+    /// Without it the client's IP address is the key. A link that stands is kept, and other settings
+    /// of `balance` care for no key. A host older than ABI 1.2 has none.
+    pub fn set_key(&self, key: &[u8]) {
+        host::session_key(self.task(), key);
+    }
+
     /// Asks how a node stands, because something happened on a link to it that may be the node's failure
     /// or not: an end of the stream, say, that ends a session or is what a killed process leaves behind.
     ///

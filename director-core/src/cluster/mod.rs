@@ -9,8 +9,8 @@ mod node;
 mod pick;
 mod questions;
 mod seen;
+mod table;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 pub use director_recovery::NodeId;
-pub use node::{InFlight, Node};
+pub use node::{InFlight, Node, NodeSettings};
 pub use seen::{ConnectFailure, NodeLoad, Seen};
 
 use crate::chance;
@@ -28,6 +28,9 @@ use crate::health::standing::{Change, Health, HealthSettings};
 pub use crate::health::standing::{Standing, Suspicion};
 use crate::health::suspicion::is_an_answer;
 use meters::Meters;
+use table::{Places, Shares};
+
+pub(crate) use table::hash;
 
 /// Target of the log lines about nodes that come and go.
 const LOG: &str = "director::node";
@@ -43,8 +46,10 @@ const DEATHS: usize = 256;
 pub struct ClusterSettings {
     /// The service's name.
     pub service: String,
-    /// Each node's name and address, in the order of their ids.
-    pub nodes: Vec<(String, SocketAddr)>,
+    /// The nodes, in the order of their ids.
+    pub nodes: Vec<NodeSettings>,
+    /// How one is chosen.
+    pub balance: Balance,
     /// Share of the requests of the last ten seconds that may be resent.
     pub budget_share: f64,
     /// Resends a second that are always allowed.
@@ -55,12 +60,26 @@ pub struct ClusterSettings {
     pub panic_threshold: f64,
 }
 
+/// How the node of a session is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// By load: the cheaper of two that chance has drawn.
+    #[default]
+    LeastLoad,
+    /// By a hash of the session's key, which is the client's address unless the plugin sets one. By
+    /// load where there is no key.
+    Hash,
+}
+
 /// The nodes of one service.
 #[derive(Debug)]
 pub struct Cluster {
     service: String,
     started: Instant,
     nodes: Vec<Arc<Node>>,
+    shares: Shares,
+    /// Of keys; `None` when they decide nothing.
+    places: Option<Places>,
     budget: Mutex<Budget>,
     panic_threshold: f64,
     deaths: broadcast::Sender<NodeId>,
@@ -72,18 +91,30 @@ impl Cluster {
     #[must_use]
     pub fn new(settings: ClusterSettings) -> Self {
         let started = Instant::now();
+        let weights: Vec<u32> = settings.nodes.iter().map(|node| node.weight).collect();
+        let named: Vec<(&str, u32)> = settings
+            .nodes
+            .iter()
+            .map(|node| (node.name.as_str(), node.weight))
+            .collect();
+        let places = match settings.balance {
+            Balance::LeastLoad => None,
+            Balance::Hash => Some(Places::new(&named)),
+        };
         let nodes = (0..)
             .zip(settings.nodes)
-            .map(|(id, (name, address))| {
+            .map(|(id, node)| {
                 let health = Health::new(settings.health);
-                let meters = Meters::new(&settings.service, &name);
-                Arc::new(Node::new(id, name, address, started, health, meters))
+                let meters = Meters::new(&settings.service, &node.name);
+                Arc::new(Node::new(id, node, started, health, meters))
             })
             .collect();
         Self {
             service: settings.service,
             started,
             nodes,
+            shares: Shares::new(&weights),
+            places,
             budget: Mutex::new(Budget::new(
                 settings.budget_share,
                 settings.budget_per_second,
@@ -106,18 +137,35 @@ impl Cluster {
         self.started.elapsed()
     }
 
-    /// Chooses a node for a request: none of `avoid`; with `only`, that one, unless it is down.
+    /// Chooses a node for a request and enters it: none of `avoid`; with `only`, that one, unless it is
+    /// down. `key` is the session's.
     #[must_use]
-    pub fn pick(&self, avoid: &[NodeId], only: Option<NodeId>) -> Option<Arc<Node>> {
+    pub fn pick(
+        &self,
+        avoid: &[NodeId],
+        only: Option<NodeId>,
+        key: Option<u64>,
+    ) -> Option<InFlight> {
         if let Some(only) = only {
-            return self
-                .node(only)
-                .filter(|node| node.standing() != Standing::Down);
+            // Who goes back to a node was counted there.
+            let node = self.node(only)?;
+            return (node.standing() != Standing::Down).then(|| node.enter());
         }
-        let now = self.now();
-        let candidates = self.nodes.iter().map(|node| node.candidate(now));
-        let chosen = pick::choose(candidates, avoid, &mut chance::number)?;
-        self.node(chosen)
+        let seen = At {
+            cluster: self,
+            now: self.now(),
+        };
+        // Another worker may take the last room of a node that was chosen: then it is not open any more.
+        for _ in 0..=self.nodes.len() {
+            let chosen = match key.filter(|_| self.places.is_some()) {
+                Some(key) => pick::by_key(&seen, key, avoid, &mut chance::number)?,
+                None => pick::by_load(&seen, avoid, &mut chance::number)?,
+            };
+            if let Some(entered) = self.node(chosen)?.enter_if_there_is_room() {
+                return Some(entered);
+            }
+        }
+        None
     }
 
     /// The node of this id.
@@ -145,6 +193,9 @@ impl Cluster {
             return;
         };
         node.meters.seen(seen);
+        if let Seen::Load(load) = seen {
+            node.note_report(load);
+        }
         // The other nodes are asked only when it matters, and while this one is not locked.
         let on_the_edge = matches!(seen, Seen::Failed(_)) && node.health().is_on_the_edge();
         let may_eject = on_the_edge && self.can_spare(node.id);
@@ -216,6 +267,7 @@ impl Cluster {
         let now = self.now();
         match result {
             Ok(load) => {
+                node.note_report(load);
                 let change = node.change(|health| health.probe_answered(load, now));
                 self.apply(node, change, "");
             }
@@ -314,5 +366,32 @@ impl Cluster {
     }
 }
 
+/// The nodes at one time, for a choice.
+struct At<'a> {
+    cluster: &'a Cluster,
+    now: Duration,
+}
+
+impl pick::Nodes for At<'_> {
+    fn count(&self) -> usize {
+        self.cluster.nodes.len()
+    }
+
+    fn candidate(&self, id: NodeId) -> Option<pick::Candidate> {
+        let node = self.cluster.nodes.get(id as usize)?;
+        Some(node.candidate(self.now))
+    }
+
+    fn draw(&self, chance: u64) -> Option<NodeId> {
+        self.cluster.shares.draw(chance)
+    }
+
+    fn of_key(&self, key: u64) -> Option<NodeId> {
+        self.cluster.places.as_ref()?.of(key)
+    }
+}
+
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

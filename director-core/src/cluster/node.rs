@@ -14,6 +14,33 @@ use super::NodeId;
 use super::meters::Meters;
 use super::pick::Candidate;
 use super::questions::{Ends, Questions};
+use super::seen::NodeLoad;
+
+/// What is known of a node before it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Its name in logs and metrics: its address as the config has it, or a spawned node's id.
+    pub name: String,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its share of sessions, beside the others'; 0: none.
+    pub weight: u32,
+    /// Sessions at once; `None`: as many as come.
+    pub max_sessions: Option<u32>,
+}
+
+impl NodeSettings {
+    /// One that differs from the others in nothing.
+    #[must_use]
+    pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            weight: 1,
+            max_sessions: None,
+        }
+    }
+}
 
 /// One of the peer servers of a service.
 #[derive(Debug)]
@@ -24,6 +51,9 @@ pub struct Node {
     pub name: String,
     /// Where it is.
     pub address: SocketAddr,
+    /// Its configured weight.
+    pub weight: u32,
+    max_sessions: Option<u32>,
     pub(crate) started: Instant,
     pub(crate) health: Mutex<Health>,
     /// Wakes the node's health task.
@@ -35,21 +65,26 @@ pub struct Node {
     /// Sessions that were on it when it was suspected or declared down; 0 while it is up.
     stranded: AtomicUsize,
     sessions: AtomicU64,
+    /// How often it has told its load.
+    reports: AtomicU64,
+    /// Sessions that began since the last time, and are still there.
+    since: AtomicU64,
 }
 
 impl Node {
     pub(super) fn new(
         id: NodeId,
-        name: String,
-        address: SocketAddr,
+        settings: NodeSettings,
         started: Instant,
         health: Health,
         meters: Meters,
     ) -> Self {
         Self {
             id,
-            name,
-            address,
+            name: settings.name,
+            address: settings.address,
+            weight: settings.weight,
+            max_sessions: settings.max_sessions,
             started,
             health: Mutex::new(health),
             wake: Notify::new(),
@@ -59,6 +94,8 @@ impl Node {
             in_flight: AtomicUsize::new(0),
             stranded: AtomicUsize::new(0),
             sessions: AtomicU64::new(0),
+            reports: AtomicU64::new(0),
+            since: AtomicU64::new(0),
         }
     }
 
@@ -72,9 +109,40 @@ impl Node {
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.entered_now()
+    }
+
+    /// The same, unless it has as many sessions as it may have.
+    pub(super) fn enter_if_there_is_room(self: &Arc<Self>) -> Option<InFlight> {
+        let most = self.most();
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |there| {
+                (there < most).then_some(there + 1)
+            })
+            .ok()?;
+        Some(self.entered_now())
+    }
+
+    /// A session has been counted in.
+    fn entered_now(self: &Arc<Self>) -> InFlight {
         self.sessions.fetch_add(1, Ordering::Relaxed);
+        self.since.fetch_add(1, Ordering::Relaxed);
         InFlight {
             node: Arc::clone(self),
+            reports: self.reports.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sessions that it may have at once.
+    fn most(&self) -> usize {
+        self.max_sessions.map_or(usize::MAX, |most| most as usize)
+    }
+
+    /// It tells its load: sessions that begin from now on are not in it.
+    pub(super) fn note_report(&self, load: NodeLoad) {
+        if load.load.is_some() {
+            self.reports.fetch_add(1, Ordering::Relaxed);
+            self.since.store(0, Ordering::Relaxed);
         }
     }
 
@@ -99,12 +167,16 @@ impl Node {
     /// What the balancer compares.
     pub(super) fn candidate(&self, now: Duration) -> Candidate {
         let health = self.health();
-        // What it reports tells of other directors' sessions too, but late; our own count is never late.
-        let work = health.load().unwrap_or(0.0) + self.in_flight() as f64;
+        let sessions = self.in_flight();
+        let since = self.since.load(Ordering::Relaxed);
+        let work = work(health.load(), since, sessions);
+        let weight = f64::from(self.weight) * health.weight(now);
         Candidate {
             id: self.id,
             standing: health.standing(now),
-            cost: (work + 1.0) / health.weight(now),
+            cost: (work + 1.0) / weight,
+            sessions: (sessions as f64 + 1.0) / weight,
+            open: weight > 0.0 && sessions < self.most(),
         }
     }
 
@@ -162,10 +234,21 @@ impl Node {
     }
 }
 
+/// Work under way at a node. A report tells of all directors' sessions, but late: those that began since are
+/// ours to add.
+pub(super) fn work(reported: Option<f64>, begun_since: u64, in_flight: usize) -> f64 {
+    match reported {
+        Some(load) => load + begun_since as f64,
+        None => in_flight as f64,
+    }
+}
+
 /// A session in flight on a node, for as long as it lives.
 #[derive(Debug)]
 pub struct InFlight {
     node: Arc<Node>,
+    /// How often the node had told its load when it began.
+    reports: u64,
 }
 
 impl InFlight {
@@ -179,5 +262,11 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.node.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.reports == self.node.reports.load(Ordering::Relaxed) {
+            // A report in between has set it to 0: then there is nothing to take off.
+            let less = |since: u64| since.checked_sub(1);
+            let order = Ordering::Relaxed;
+            let _none = self.node.since.fetch_update(order, order, less);
+        }
     }
 }

@@ -1,8 +1,12 @@
-//! `least-load` by two random choices, as pure functions.
+//! The choice of a node, as pure functions: by load, of two that chance has drawn, or by key.
+//!
+//! Costs that lie near each other count as equal, and then the sessions decide: reports lag and waver, and
+//! a session stays where it was sent.
 
 use std::cmp::Ordering;
 
 use super::NodeId;
+use super::table::mix;
 use crate::health::standing::Standing;
 
 /// What is known of one node when a choice is made.
@@ -12,16 +16,103 @@ pub(crate) struct Candidate {
     pub(crate) standing: Standing,
     /// Work over weight.
     pub(crate) cost: f64,
+    /// Sessions over weight.
+    pub(crate) sessions: f64,
+    /// It may get sessions at all: it does not drain, is not full, and has a weight.
+    pub(crate) open: bool,
 }
 
-/// Chooses a node that is none of `avoid`.
+/// Costs that differ by less than this share of the greater are equal.
+const NEAR: f64 = 0.1;
+/// Nodes that are looked at before all of them are: enough to find two that are fit when most are.
+const DRAWS: usize = 12;
+/// So few nodes are all looked at: then each pair that is fit is as likely as any other.
+const FEW: usize = 8;
+
+/// Nodes as a choice sees them.
+pub(crate) trait Nodes {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// One of them; `None` when there is none of this id.
+    fn candidate(&self, id: NodeId) -> Option<Candidate>;
+    /// One, drawn by chance, by the configured weights.
+    fn draw(&self, chance: u64) -> Option<NodeId>;
+    /// The one of a key.
+    fn of_key(&self, key: u64) -> Option<NodeId>;
+}
+
+/// Chooses by load a node that is none of `avoid`: two different ones are drawn, and the cheaper one is
+/// taken. What this costs does not grow with their number, unless most of them are not fit.
+pub(crate) fn by_load(
+    nodes: &impl Nodes,
+    avoid: &[NodeId],
+    chance: &mut dyn FnMut() -> u64,
+) -> Option<NodeId> {
+    if nodes.count() > FEW {
+        let mut first: Option<Candidate> = None;
+        for _ in 0..DRAWS {
+            let drawn = nodes.draw(chance()).and_then(|id| nodes.candidate(id));
+            let Some(drawn) = drawn.filter(|drawn| is_fit(drawn, avoid)) else {
+                continue;
+            };
+            match first {
+                None => first = Some(drawn),
+                Some(first) if first.id == drawn.id => {}
+                Some(first) => return Some(cheaper(first, drawn, chance)),
+            }
+        }
+    }
+    let ids = (0..).take(nodes.count());
+    choose(ids.filter_map(|id| nodes.candidate(id)), avoid, chance)
+}
+
+/// Chooses by a key: the same key has the same node while that is fit, then the same other one.
+pub(crate) fn by_key(
+    nodes: &impl Nodes,
+    key: u64,
+    avoid: &[NodeId],
+    chance: &mut dyn FnMut() -> u64,
+) -> Option<NodeId> {
+    let mut at = key;
+    for _ in 0..DRAWS {
+        let of = nodes.of_key(at).and_then(|id| nodes.candidate(id));
+        if let Some(fit) = of.filter(|of| is_fit(of, avoid)) {
+            return Some(fit.id);
+        }
+        at = mix(at);
+    }
+    by_load(nodes, avoid, chance)
+}
+
+fn is_fit(node: &Candidate, avoid: &[NodeId]) -> bool {
+    node.open && node.standing == Standing::Up && !avoid.contains(&node.id)
+}
+
+/// The cheaper one. When that is near, the one with fewer sessions; of equals, either.
+fn cheaper(one: Candidate, other: Candidate, chance: &mut dyn FnMut() -> u64) -> NodeId {
+    let near = (one.cost - other.cost).abs() <= NEAR * one.cost.max(other.cost);
+    let by_sessions = || one.sessions.total_cmp(&other.sessions);
+    let order = if near {
+        by_sessions()
+    } else {
+        one.cost.total_cmp(&other.cost)
+    };
+    let other_wins = match order {
+        Ordering::Less => false,
+        Ordering::Greater => true,
+        Ordering::Equal => chance().is_multiple_of(2),
+    };
+    if other_wins { other.id } else { one.id }
+}
+
+/// Chooses of all nodes one that is open, and none of `avoid`.
 ///
 /// Nodes that are up come first, then suspects, then those that are leaving. A node that is down is
 /// chosen only when the whole cluster is: then the fault may be ours, and trying costs nothing.
 ///
 /// Two different nodes are drawn from the best standing there is, and the cheaper one is taken; of equals,
 /// either.
-pub(crate) fn choose(
+fn choose(
     all: impl Iterator<Item = Candidate>,
     avoid: &[NodeId],
     chance: &mut dyn FnMut() -> u64,
@@ -30,7 +121,7 @@ pub(crate) fn choose(
     let mut best: Option<Drawn> = None;
     for node in all {
         all_down &= node.standing == Standing::Down;
-        if avoid.contains(&node.id) {
+        if !node.open || avoid.contains(&node.id) {
             continue;
         }
         match &mut best {
@@ -88,15 +179,10 @@ impl Drawn {
     }
 
     fn cheaper(self, chance: &mut dyn FnMut() -> u64) -> NodeId {
-        let (first, Some(second)) = (self.first, self.second) else {
-            return self.first.id;
-        };
-        let second_wins = match second.cost.total_cmp(&first.cost) {
-            Ordering::Less => true,
-            Ordering::Greater => false,
-            Ordering::Equal => chance().is_multiple_of(2),
-        };
-        if second_wins { second.id } else { first.id }
+        match self.second {
+            Some(second) => cheaper(self.first, second, chance),
+            None => self.first.id,
+        }
     }
 }
 
@@ -106,7 +192,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn candidate(id: NodeId, standing: Standing, cost: f64) -> Candidate {
-        Candidate { id, standing, cost }
+        Candidate {
+            id,
+            standing,
+            cost,
+            sessions: cost,
+            open: true,
+        }
     }
 
     fn draws(seed: u64) -> impl FnMut() -> u64 {

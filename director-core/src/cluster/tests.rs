@@ -2,15 +2,25 @@
 
 use director_recovery::Kind;
 
+use std::net::SocketAddr;
+
 use super::*;
 
 fn cluster(nodes: u16) -> Cluster {
+    cluster_of(nodes, Balance::LeastLoad, |_| None)
+}
+
+fn cluster_of(nodes: u16, balance: Balance, most: impl Fn(u16) -> Option<u32>) -> Cluster {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let settings = ClusterSettings {
         service: String::from("echo"),
         nodes: (0..nodes)
-            .map(|index| (format!("n{index}"), address(7_000 + index)))
+            .map(|index| NodeSettings {
+                max_sessions: most(index),
+                ..NodeSettings::new(format!("n{index}"), address(7_000 + index))
+            })
             .collect(),
+        balance,
         budget_share: 0.2,
         budget_per_second: 10,
         health: HealthSettings::default(),
@@ -38,14 +48,14 @@ fn the_least_loaded_of_two_is_picked() {
     let cluster = cluster(2);
     let busy = cluster.node(0).unwrap();
     let _guards: Vec<_> = (0..3).map(|_| busy.enter()).collect();
-    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id == 1));
+    assert!((0..100).all(|_| cluster.pick(&[], None, None).unwrap().node().id == 1));
     // What the other reports of itself counts too.
     let reported = NodeLoad {
         load: Some(9.0),
         leaving: false,
     };
     cluster.observe(1, Seen::Load(reported));
-    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id == 0));
+    assert!((0..100).all(|_| cluster.pick(&[], None, None).unwrap().node().id == 0));
 }
 
 #[test]
@@ -67,10 +77,10 @@ fn a_death_is_told_once_and_the_dead_are_not_picked() {
     cluster.observe(1, Seen::Failed(Kind::Lost));
     assert_eq!(deaths.try_recv(), Ok(1));
     assert!(deaths.try_recv().is_err());
-    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id != 1));
-    assert!(cluster.pick(&[], Some(1)).is_none());
-    assert_eq!(cluster.pick(&[], Some(2)).unwrap().id, 2);
-    assert!(cluster.pick(&[0, 2], None).is_none());
+    assert!((0..100).all(|_| cluster.pick(&[], None, None).unwrap().node().id != 1));
+    assert!(cluster.pick(&[], Some(1), None).is_none());
+    assert_eq!(cluster.pick(&[], Some(2), None).unwrap().node().id, 2);
+    assert!(cluster.pick(&[0, 2], None, None).is_none());
 }
 
 #[test]
@@ -80,8 +90,8 @@ fn a_node_that_answers_that_it_is_leaving_is_alive() {
     cluster.observe(0, Seen::Failed(Kind::Leaving));
     cluster.probed(&node, Err(Exception::new(Kind::Leaving, Some(0), "421")));
     assert_eq!(node.standing(), Standing::Leaving);
-    assert!((0..100).all(|_| cluster.pick(&[], None).unwrap().id == 1));
-    assert_eq!(cluster.pick(&[1], None).unwrap().id, 0);
+    assert!((0..100).all(|_| cluster.pick(&[], None, None).unwrap().node().id == 1));
+    assert_eq!(cluster.pick(&[1], None, None).unwrap().node().id, 0);
 }
 
 #[test]
@@ -127,7 +137,7 @@ fn an_id_that_names_no_node_changes_nothing() {
     cluster.observe(7, Seen::Silent);
     assert!(cluster.node(7).is_none());
     assert_eq!(cluster.spread(7), Duration::ZERO);
-    assert!(cluster.pick(&[], Some(7)).is_none());
+    assert!(cluster.pick(&[], Some(7), None).is_none());
 }
 
 #[test]
@@ -148,4 +158,57 @@ fn deaths_and_exceptions_are_counted_by_node() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn a_full_node_gets_no_session_and_neither_does_anybody_when_all_are() {
+    let cluster = cluster_of(2, Balance::LeastLoad, |index| (index == 0).then_some(2));
+    let kept: Vec<_> = (0..10)
+        .map(|_| cluster.pick(&[], None, None).unwrap())
+        .collect();
+    let at_first = kept.iter().filter(|flight| flight.node().id == 0).count();
+    assert_eq!(at_first, 2);
+    assert!(cluster.pick(&[1], None, None).is_none(), "it is full");
+    assert!(
+        cluster.pick(&[], Some(0), None).is_some(),
+        "who was there may come back"
+    );
+    drop(kept);
+    assert_eq!(cluster.pick(&[1], None, None).unwrap().node().id, 0);
+}
+
+#[test]
+fn sessions_of_one_key_go_to_one_node() {
+    let cluster = cluster_of(5, Balance::Hash, |_| None);
+    let of = |key| cluster.pick(&[], None, Some(key)).unwrap().node().id;
+    let mut nodes = std::collections::BTreeSet::new();
+    for user in 0..50 {
+        let key = hash(format!("user {user}").as_bytes());
+        let node = of(key);
+        assert!((0..5).all(|_| of(key) == node));
+        nodes.insert(node);
+    }
+    assert_eq!(nodes.len(), 5);
+}
+
+#[test]
+fn what_began_since_a_report_counts_and_what_is_in_it_does_not_count_twice() {
+    let cluster = cluster(2);
+    let one = cluster.node(0).unwrap();
+    let report = |id, load| {
+        let load = Some(load);
+        cluster.observe(
+            id,
+            Seen::Load(NodeLoad {
+                load,
+                leaving: false,
+            }),
+        );
+    };
+    let _ten: Vec<_> = (0..10).map(|_| one.enter()).collect();
+    report(0, 10.0);
+    report(1, 12.0);
+    assert!((0..50).all(|_| cluster.pick(&[], None, None).unwrap().node().id == 0));
+    let _five: Vec<_> = (0..5).map(|_| one.enter()).collect();
+    assert!((0..50).all(|_| cluster.pick(&[], None, None).unwrap().node().id == 1));
 }

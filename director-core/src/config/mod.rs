@@ -7,6 +7,7 @@
 
 mod document;
 mod mistake;
+mod nodes;
 mod service;
 mod settings;
 mod size;

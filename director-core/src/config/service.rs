@@ -1,20 +1,21 @@
 //! Checks one `[services.NAME]`.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use director_recovery::Limits;
 
-use super::settings::{NodeSource, ServiceSettings, SpawnSettings};
-use super::table::{Located, Table};
+use super::settings::ServiceSettings;
+use super::table::Table;
 use super::tls;
+use crate::cluster::Balance;
 use crate::health::standing::HealthSettings;
 use crate::host::{SpoolBounds, Timeouts};
-use crate::spawn::command;
 
 /// Bounds of most durations: nothing shorter is a timeout, nothing longer is one that anybody awaits.
 const SHORT: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Resends allowed by default: 20 % of the requests, and 10 a second.
 const BUDGET: (f64, u32) = (0.2, 10);
@@ -30,7 +31,8 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
     check_name(name, &table);
     let plugin = plugin(&mut table);
     let listen = listen(&mut table);
-    let nodes = nodes(&mut table);
+    let nodes = super::nodes::read(&mut table);
+    let balance = balance(&mut table);
     let timeouts = timeouts(&mut table);
     let limits = limits(&mut table);
     let spool = spool(&mut table);
@@ -49,6 +51,7 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
         listen: listen?,
         any_port: false,
         nodes: nodes?,
+        balance: balance?,
         max_sessions,
         stop_grace,
         timeouts,
@@ -118,118 +121,25 @@ pub(super) fn address(table: &mut Table<'_>, name: &'static str) -> Option<Socke
     }
 }
 
-fn nodes(table: &mut Table<'_>) -> Option<NodeSource> {
-    const RIGHT: &str = "a list of addresses, such as [\"10.0.0.1:7100\", \"10.0.0.2:7100\"]";
-    let (listed, spawned) = (table.has("nodes"), table.has("spawn"));
-    let list = table.texts("nodes", RIGHT);
-    let spawn = table.table("spawn");
-    match (list, spawn) {
-        (Some(_), Some(spawn)) => {
-            table.mistake(
-                "nodes",
-                "found both `nodes` and `spawn`, right would be one of them",
-            );
-            spawn_settings(spawn);
-            None
-        }
-        (None, Some(spawn)) => spawn_settings(spawn).map(NodeSource::Spawn),
-        (Some(list), None) => static_nodes(table, list, RIGHT).map(NodeSource::Static),
-        (None, None) => {
-            if !listed && !spawned {
-                table.missing("nodes", format_args!("{RIGHT}, or a table `spawn`"));
-            }
-            None
-        }
+/// How nodes are chosen. `None` only after a mistake was noted.
+fn balance(table: &mut Table<'_>) -> Option<Balance> {
+    const RIGHT: &str = "\"least-load\" or \"hash\"";
+    if !table.has("balance") {
+        let _unset = table.text("balance", RIGHT);
+        return Some(Balance::default());
     }
-}
-
-fn static_nodes(
-    table: &Table<'_>,
-    list: Vec<Located<'_, &str>>,
-    right: &str,
-) -> Option<Vec<(String, SocketAddr)>> {
-    if list.is_empty() {
-        if table.is_empty_array("nodes") {
-            table.mistake(
-                "nodes",
-                format_args!("found an empty list, right would be {right}"),
-            );
-        }
-        return None;
-    }
-    let count = list.len();
-    let mut nodes: Vec<(String, SocketAddr)> = Vec::new();
-    for entry in list {
-        let name = entry.value;
-        let address = match address_of(name) {
-            Ok(address) => address,
-            Err(why) => {
-                table.mistake_at(&entry, format_args!("found {name:?}, {why}"));
-                continue;
-            }
-        };
-        if nodes.iter().any(|(_, known)| *known == address) {
+    let found = table.text("balance", RIGHT)?;
+    match found.value {
+        "least-load" => Some(Balance::LeastLoad),
+        "hash" => Some(Balance::Hash),
+        other => {
             table.mistake_at(
-                &entry,
-                format_args!("found {name:?} a second time, right would be each node once"),
+                &found,
+                format_args!("found {other:?}, right would be {RIGHT}"),
             );
-            continue;
-        }
-        nodes.push((name.to_owned(), address));
-    }
-    (nodes.len() == count).then_some(nodes)
-}
-
-/// A node's address. A host name is looked up now, once.
-fn address_of(text: &str) -> Result<SocketAddr, String> {
-    const RIGHT: &str = "right would be an address and a port, such as \"10.0.0.1:7100\"";
-    let (host, port) = text.rsplit_once(':').ok_or(RIGHT)?;
-    let port: u16 = port.parse().map_err(|_no_port| RIGHT)?;
-    if host.is_empty() || port == 0 {
-        return Err(RIGHT.to_owned());
-    }
-    match text.to_socket_addrs() {
-        Ok(mut addresses) => addresses
-            .next()
-            .ok_or_else(|| String::from("which has no address")),
-        Err(error) => Err(format!("which cannot be looked up: {error}; {RIGHT}")),
-    }
-}
-
-fn spawn_settings(mut table: Table<'_>) -> Option<SpawnSettings> {
-    const RIGHT: &str =
-        "a program and its arguments, such as [\"my-server\", \"--port\", \"{port}\"]";
-    let default = SpawnSettings::default();
-    let count = table.count("count", default.count, 1..=command::MOST);
-    let data = table
-        .text("data", "a directory")
-        .map(|text| text.value.into());
-    let given = table.has("command");
-    let parts = table.texts("command", RIGHT);
-    if parts.is_none() && !given {
-        table.missing("command", RIGHT);
-    }
-    let parts = parts.unwrap_or_default();
-    let mut sound = !parts.is_empty();
-    if parts.is_empty() && table.is_empty_array("command") {
-        table.mistake(
-            "command",
-            format_args!("found an empty list, right would be {RIGHT}"),
-        );
-    }
-    for part in &parts {
-        if let Err(unknown) = command::check(part.value) {
-            sound = false;
-            table.mistake_at(part, unknown);
+            None
         }
     }
-    let command = parts.iter().map(|part| part.value.to_owned()).collect();
-    table.finish();
-    sound.then_some(SpawnSettings {
-        command,
-        count,
-        data,
-    })
 }
 
 fn timeouts(table: &mut Table<'_>) -> Timeouts {
@@ -242,6 +152,7 @@ fn timeouts(table: &mut Table<'_>) -> Timeouts {
         cleanup: table.duration("cleanup_timeout", default.cleanup, SHORT..=LONG),
         probe: table.duration("probe_timeout", default.probe, SHORT..=LONG),
         rest: table.duration("rest_timeout", default.rest, SHORT..=LONG),
+        keepalive: table.duration("tcp_keepalive", default.keepalive, SECOND..=LONG),
     }
 }
 

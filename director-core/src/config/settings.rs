@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use director_recovery::Limits;
 
+use crate::cluster::{Balance, NodeSettings};
 use crate::health::standing::HealthSettings;
 use crate::host::{SpoolBounds, Timeouts};
 use crate::tls::{NodeTlsSettings, TlsSettings};
@@ -51,6 +52,8 @@ pub struct ServiceSettings {
     pub any_port: bool,
     /// Where its nodes come from.
     pub nodes: NodeSource,
+    /// How a session's node is chosen.
+    pub balance: Balance,
     /// Sessions at once.
     pub max_sessions: u32,
     /// How long sessions may go on after a stop was asked for.
@@ -80,8 +83,8 @@ pub struct ServiceSettings {
 /// Where a service's nodes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeSource {
-    /// A list: each node's name, which is its address as written, and its address.
-    Static(Vec<(String, SocketAddr)>),
+    /// A list; each node's name is its address as written.
+    Static(Vec<NodeSettings>),
     /// Local processes, which the director starts and supervises.
     Spawn(SpawnSettings),
 }

@@ -35,6 +35,13 @@ pub(super) struct Located<'a, T> {
     pub(super) value: T,
 }
 
+/// An element of a list that holds texts and tables.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Element<'a> {
+    Text(&'a str),
+    Table(&'a Dict),
+}
+
 /// One table. A key that nobody asked for is a mistake, told by [`Table::finish`].
 pub(super) struct Table<'a> {
     check: &'a Check<'a>,
@@ -153,6 +160,62 @@ impl<'a> Table<'a> {
             }
         }
         Some(texts)
+    }
+
+    /// A list of texts and tables. `None` only when the key is absent.
+    pub(super) fn elements(
+        &mut self,
+        name: &'static str,
+        right: &str,
+    ) -> Option<Vec<Located<'a, Element<'a>>>> {
+        let raw = self.get(name)?;
+        let Value::Array(_, array) = raw else {
+            self.wrong(name, raw, right);
+            return Some(Vec::new());
+        };
+        let mut elements = Vec::new();
+        for (index, element) in array.iter().enumerate() {
+            let mut key = self.key_of(name);
+            key.push(index.to_string());
+            let value = element
+                .as_str()
+                .map(Element::Text)
+                .or_else(|| element.as_dict().map(Element::Table));
+            match value {
+                Some(value) => elements.push(Located {
+                    key,
+                    raw: element,
+                    value,
+                }),
+                None => self.check.mistake(
+                    &key,
+                    Some(element),
+                    format_args!(
+                        "found {}, right would be a text or a table",
+                        found_text(element)
+                    ),
+                ),
+            }
+        }
+        Some(elements)
+    }
+
+    /// A table that stands in a list of this one, by its key.
+    pub(super) fn inner(&self, key: Vec<String>, dict: &'a Dict) -> Table<'a> {
+        Table::new(self.check, key, dict)
+    }
+
+    /// A whole number that need not be there.
+    pub(super) fn optional_count(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
+        if !self.has(name) {
+            self.known.push(name);
+            return None;
+        }
+        Some(self.count(name, *range.start(), range))
     }
 
     /// A duration with its unit.

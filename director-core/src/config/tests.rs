@@ -198,6 +198,42 @@ const MISTAKES: &[(&str, &str)] = &[
         "FILE:9:10: services.two.nodes.0: found 8, right would be a text",
     ),
     (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [{weight = 2}]",
+        "FILE:9:10: services.two.nodes.0.address: found nothing, right would be an address and a port",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [{address = \"127.0.0.1:1\", weight = 1001}]",
+        "FILE:9:36: services.two.nodes.0.weight: found 1001, right would be a whole number from 0 to 1000",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [{address = \"127.0.0.1:1\", wieght = 1}]",
+        "FILE:9:36: services.two.nodes.0.wieght: found an unknown key, right would be `weight`",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [{address = \"127.0.0.1:1\", max_sessions = 0}]",
+        "FILE:9:36: services.two.nodes.0.max_sessions: found 0, right would be a whole number from 1",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [{address = \"here\"}]",
+        "FILE:9:11: services.two.nodes.0.address: found \"here\", right would be an address and a port",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:2\", {address = \"127.0.0.1:2\"}]",
+        "FILE:9:25: services.two.nodes.1: found \"127.0.0.1:2\" a second time",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [{address = \"127.0.0.1:1\", weight = 0}]",
+        "FILE:9:1: services.two.nodes: found a weight of 0 at every node",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\nbalance = \"best\"",
+        "FILE:10:1: services.two.balance: found \"best\", right would be \"least-load\" or \"hash\"",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\ntcp_keepalive = \"1ms\"",
+        "FILE:10:1: services.two.tcp_keepalive: found \"1ms\", right would be from \"1s\"",
+    ),
+    (
         "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {}",
         "FILE:9:1: services.two.spawn.command: found nothing, right would be a program",
     ),

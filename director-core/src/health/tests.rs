@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::*;
-use crate::cluster::{ClusterSettings, Seen, Standing};
+use crate::cluster::{Balance, ClusterSettings, NodeSettings, Seen, Standing};
 use crate::health::standing::HealthSettings;
 
 /// What one probe does.
@@ -92,7 +92,8 @@ impl Story {
             .unwrap();
         let settings = ClusterSettings {
             service: String::from("echo"),
-            nodes: vec![(String::from("n"), ([127, 0, 0, 1], 1).into())],
+            nodes: vec![NodeSettings::new("n", ([127, 0, 0, 1], 1).into())],
+            balance: Balance::LeastLoad,
             budget_share: 0.0,
             budget_per_second: 0,
             health: HealthSettings::default(),

@@ -24,7 +24,7 @@ use super::tables;
 use super::task::Task;
 use super::timer::Timer;
 use super::waker::Lent;
-use super::{api_confirm, api_further, api_requests, api_tls};
+use super::{api_choosing, api_further, api_requests, api_tls};
 use crate::cluster::Seen;
 
 /// What every plugin is handed.
@@ -78,9 +78,10 @@ pub(super) static HOST: abi::HostApi = abi::HostApi {
     spool_forget: Some(api_further::spool_forget),
     spool_info: Some(api_further::spool_info),
     spool_end: Some(api_further::spool_end),
-    confirm: Some(api_confirm::confirm),
-    confirm_poll: Some(api_confirm::confirm_poll),
-    confirm_end: Some(api_confirm::confirm_end),
+    confirm: Some(api_choosing::confirm),
+    confirm_poll: Some(api_choosing::confirm_poll),
+    confirm_end: Some(api_choosing::confirm_end),
+    session_key: Some(api_choosing::session_key),
 };
 
 /// Pieces of one write that are looked at.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use director_recovery::{Exception, Kind};
 use tokio::net::TcpStream;
 
+use super::further::prepare;
 use super::secure::Tls;
 use super::transport::Transport;
 use crate::cluster::{Cluster, ConnectFailure, Node, Seen};
@@ -25,9 +26,10 @@ pub(super) async fn connect(
     node: Arc<Node>,
     tls: Tls,
     within: Duration,
+    keepalive: Duration,
 ) -> io::Result<Transport> {
     let begun = Instant::now();
-    let connected = connect_to(&node, &tls, within).await;
+    let connected = connect_to(&node, &tls, within, keepalive).await;
     let seen = match &connected {
         Ok(_) => Seen::Connected {
             took: begun.elapsed(),
@@ -42,10 +44,15 @@ pub(super) async fn connect(
 
 /// Connects, for a probe: what comes of it is the prober's to tell.
 /// Where TLS comes first, the handshake is part of it.
-pub(super) async fn connect_to(node: &Node, tls: &Tls, within: Duration) -> io::Result<Transport> {
+pub(super) async fn connect_to(
+    node: &Node,
+    tls: &Tls,
+    within: Duration,
+    keepalive: Duration,
+) -> io::Result<Transport> {
     let connecting = async {
         let socket = TcpStream::connect(node.address).await?;
-        socket.set_nodelay(true)?;
+        prepare(&socket, keepalive)?;
         tls.first(socket, node).await
     };
     let connecting = tokio::time::timeout(within, connecting);

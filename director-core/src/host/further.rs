@@ -21,9 +21,6 @@ use super::stream::{Side, Stream, code_of};
 use super::tables::{self, Counted, Live};
 use super::waker::{Lent, WakerSlot};
 
-/// A client that is silent for so long is asked by the kernel whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-
 /// The number of what was made, or an `errno` or one of the boundary's codes.
 pub(super) type Made = Poll<Result<u64, i32>>;
 
@@ -34,6 +31,7 @@ pub(super) struct Connect {
     number: u64,
     first: Rc<Stream>,
     connecting: RefCell<Connecting>,
+    keepalive: Duration,
     slot: WakerSlot,
     cut: Cell<bool>,
     /// Its place in the bundle; the stream's, once there is one.
@@ -67,6 +65,7 @@ impl Connect {
                 cut: Cell::new(first.is_cut()),
                 first,
                 connecting: RefCell::new(Box::pin(connect(local, peer, port, within))),
+                keepalive: timeouts.keepalive,
                 slot: WakerSlot::default(),
                 place: RefCell::new(Some(place)),
                 _live: Counted::new(Live::Connect),
@@ -95,7 +94,7 @@ impl Connect {
             Poll::Ready(Ok(socket)) => {
                 let place = self.place.take();
                 self.over(place.map_or(Err(CODE_GONE), |place| {
-                    begin_further(socket, &self.first, place)
+                    begin_further(socket, &self.first, place, self.keepalive)
                 }))
             }
         }
@@ -132,6 +131,7 @@ pub(super) fn begin_further(
     socket: TcpStream,
     first: &Rc<Stream>,
     place: Place,
+    keepalive: Duration,
 ) -> Result<u64, i32> {
     let code = match first.bundle.over() {
         None => None,
@@ -142,7 +142,7 @@ pub(super) fn begin_further(
         reset(socket);
         return Err(code);
     }
-    if let Err(error) = prepare(&socket, first.side) {
+    if let Err(error) = prepare(&socket, keepalive) {
         // The peer is gone already; the plugin will find out.
         tracing::debug!(%error, "a further stream takes no options");
     }
@@ -150,20 +150,15 @@ pub(super) fn begin_further(
     Ok(stream.number)
 }
 
-/// No waiting for more to send; and a client that vanished without a word is found out.
-pub(super) fn prepare(socket: &TcpStream, side: Side) -> io::Result<()> {
+/// No waiting for more to send; and a peer that vanished without a word is found out, also where nobody
+/// owes anything.
+pub(super) fn prepare(socket: &TcpStream, keepalive: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    match side {
-        Side::Client { .. } => {
-            let keepalive = TcpKeepalive::new()
-                .with_time(KEEPALIVE)
-                .with_interval(KEEPALIVE / 6)
-                .with_retries(6);
-            SockRef::from(socket).set_tcp_keepalive(&keepalive)
-        }
-        // Silence is looked for.
-        Side::Link { .. } | Side::Health { .. } => Ok(()),
-    }
+    let keepalive = TcpKeepalive::new()
+        .with_time(keepalive)
+        .with_interval((keepalive / 6).max(Duration::from_secs(1)))
+        .with_retries(6);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
 }
 
 /// A socket at the address of `local`, at a port that is chosen when it connects to `peer`.

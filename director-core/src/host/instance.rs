@@ -69,6 +69,8 @@ pub struct Timeouts {
     pub probe: Duration,
     /// A pooled link at rest.
     pub rest: Duration,
+    /// Nothing on a connection, of a client or a node: TCP asks whether the peer is there.
+    pub keepalive: Duration,
 }
 
 impl Default for Timeouts {
@@ -81,6 +83,7 @@ impl Default for Timeouts {
             cleanup: Duration::from_secs(1),
             probe: Duration::from_millis(300),
             rest: Duration::from_secs(60),
+            keepalive: Duration::from_secs(60),
         }
     }
 }

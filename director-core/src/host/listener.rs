@@ -156,7 +156,8 @@ impl Listener {
             reset(socket);
             return Err(CODE_NONE);
         };
-        begin_further(socket, &self.first, place)
+        let keepalive = self.task.inner.timeouts.keepalive;
+        begin_further(socket, &self.first, place, keepalive)
     }
 
     /// Nobody waits for a connection any more: whoever did was dropped.

@@ -22,7 +22,7 @@
 mod address;
 mod answers;
 mod api;
-mod api_confirm;
+mod api_choosing;
 mod api_further;
 mod api_requests;
 mod api_tls;

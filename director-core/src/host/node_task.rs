@@ -86,14 +86,19 @@ async fn ask(
     function: NodeTask,
 ) -> Result<Said, Exception> {
     let fault = |what: &str| Exception::new(Kind::Fault, Some(node.id), what);
-    let transport = connect_to(node, &inner.tls, inner.timeouts.connect)
-        .await
-        .map_err(|error| match ConnectFailure::from(&error) {
-            ConnectFailure::Ours => fault(&error.to_string()),
-            ConnectFailure::Refused | ConnectFailure::TimedOut | ConnectFailure::Other => {
-                unreachable(node, &error)
-            }
-        })?;
+    let transport = connect_to(
+        node,
+        &inner.tls,
+        inner.timeouts.connect,
+        inner.timeouts.keepalive,
+    )
+    .await
+    .map_err(|error| match ConnectFailure::from(&error) {
+        ConnectFailure::Ours => fault(&error.to_string()),
+        ConnectFailure::Refused | ConnectFailure::TimedOut | ConnectFailure::Other => {
+            unreachable(node, &error)
+        }
+    })?;
     // These tasks end with the node's health task, whatever the director does.
     let (_stopper, stop) = Stopper::new();
     let task = Local::of(inner).and_then(|local| Task::begin(&local, work, stop, 0, None));

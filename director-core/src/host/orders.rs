@@ -156,11 +156,12 @@ impl Ticket {
         avoid: &[NodeId],
         only: Option<NodeId>,
     ) -> Carried {
-        Carried::Event(match self.inner().cluster.pick(avoid, only) {
-            Some(node) => {
-                let id = node.id;
-                request.flight = Some(node.enter());
-                request.node = Some(node);
+        let key = self.chain.task.key.get();
+        Carried::Event(match self.inner().cluster.pick(avoid, only, key) {
+            Some(flight) => {
+                let id = flight.node().id;
+                request.node = Some(Arc::clone(flight.node()));
+                request.flight = Some(flight);
                 Event::Picked(id)
             }
             None => Event::NonePicked,
@@ -190,7 +191,8 @@ impl Ticket {
         let within = self.inner().timeouts.connect.min(left);
         let cluster = Arc::clone(&self.inner().cluster);
         let tls = self.inner().tls.clone();
-        request.doing = Doing::Connecting(Box::pin(connect(cluster, node, tls, within)));
+        let keepalive = self.inner().timeouts.keepalive;
+        request.doing = Doing::Connecting(Box::pin(connect(cluster, node, tls, within, keepalive)));
         self.watch(NEVER);
         Carried::Waits
     }

@@ -19,6 +19,7 @@ use super::stream::{Side, Stream};
 use super::stream_tls::Upgrade;
 use super::task::{Said, Task, TaskEnd, Work};
 use super::transport::Transport;
+use crate::cluster::hash;
 use crate::tls::Trouble;
 
 /// A client with whom TLS comes first has so long for the handshake.
@@ -93,7 +94,7 @@ pub(super) async fn serve(
     let side = Side::Client {
         instance: inner.number,
     };
-    if let Err(error) = prepare(&client, side) {
+    if let Err(error) = prepare(&client, inner.timeouts.keepalive) {
         // The client is gone already; the plugin will find out.
         tracing::debug!(session, %error, "a client's stream takes no options");
     }
@@ -120,10 +121,16 @@ pub(super) async fn serve(
         );
         return begun.refused();
     };
+    task.key.set(Some(key_of(peer)));
     let Some(stream) = Stream::begin(client, side) else {
         return begun.refused();
     };
     begun.serve(task, stream, peer).await
+}
+
+/// The key of a client of whom the plugin says nothing: its IP address.
+fn key_of(peer: SocketAddr) -> u64 {
+    hash(peer.ip().to_canonical().to_string().as_bytes())
 }
 
 /// The handshake with a client with whom TLS comes first.

@@ -64,6 +64,8 @@ pub(super) struct Task {
     pub(super) work: Work,
     /// The session's number; 0 for a task that serves none.
     pub(super) session: u64,
+    /// By what the session is sent to a node, where that is how nodes are chosen.
+    pub(super) key: Cell<Option<u64>>,
     /// The session as the status shows it.
     pub(super) shown: Option<Arc<Shown>>,
     /// The stream that it was given: the client's, or that of the node it is about.
@@ -135,6 +137,7 @@ impl Task {
             local: Rc::clone(local),
             work,
             session,
+            key: Cell::new(None),
             shown,
             given: RefCell::default(),
             requests: Cell::new(0),

@@ -1,11 +1,11 @@
 //! From settings to services: plugins loaded, nodes known, listeners open. Every mistake is gathered.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::RunError;
-use crate::cluster::{Cluster, ClusterSettings};
+use crate::cluster::{Cluster, ClusterSettings, NodeSettings};
 use crate::config::{Config, Mistake, NodeSource, ServiceSettings, Settings};
 use crate::host::{CreateError, Instance, InstanceSettings, Library, Tls};
 use crate::plugins;
@@ -103,7 +103,7 @@ fn dir_of(settings: &Settings, service: &ServiceSettings) -> PathBuf {
     settings.state_dir.join(&service.name)
 }
 
-type Nodes = (Vec<(String, SocketAddr)>, Vec<Arc<Spawned>>);
+type Nodes = (Vec<NodeSettings>, Vec<Arc<Spawned>>);
 
 fn nodes_of(
     settings: &Settings,
@@ -117,17 +117,18 @@ fn nodes_of(
             let spawned = spawn::plan(&service.name, spawn, director, &dir)?;
             let nodes = spawned
                 .iter()
-                .map(|node| (node.id.clone(), node.address))
+                .map(|node| NodeSettings::new(node.id.clone(), node.address))
                 .collect();
             Ok((nodes, spawned))
         }
     }
 }
 
-fn cluster_of(service: &ServiceSettings, nodes: Vec<(String, SocketAddr)>) -> Arc<Cluster> {
+fn cluster_of(service: &ServiceSettings, nodes: Vec<NodeSettings>) -> Arc<Cluster> {
     Arc::new(Cluster::new(ClusterSettings {
         service: service.name.clone(),
         nodes,
+        balance: service.balance,
         budget_share: service.budget_share,
         budget_per_second: service.budget_per_second,
         health: service.health,

@@ -1,4 +1,5 @@
-//! The host's functions of ABI 1.2, as safe ones: how a node stands.
+//! The host's functions of ABI 1.2, as safe ones: how a node stands, and by what it
+//! is chosen.
 //!
 //! As in [`host`](super::host), any argument is allowed. A host that is too old has none of them.
 
@@ -34,6 +35,11 @@ pub(crate) fn confirm_poll(confirm: u64, cx: &Context<'_>) -> Poll<NodeStanding>
         }),
         _ => Poll::Ready(NodeStanding::UNKNOWN),
     }
+}
+
+/// The key by which the task's requests are sent to a node.
+pub(crate) fn session_key(task: u64, key: &[u8]) {
+    call!(session_key(task, abi::Bytes::lend(key)));
 }
 
 pub(crate) fn confirm_end(confirm: u64) {

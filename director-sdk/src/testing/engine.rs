@@ -249,7 +249,7 @@ impl State {
 
     fn carry_out(&mut self, open: &mut Open, order: Order) -> Done {
         match order {
-            Order::Pick { avoid, only } => Done::Event(self.pick(&avoid, only)),
+            Order::Pick { avoid, only } => Done::Event(self.pick(open.chain, &avoid, only)),
             Order::Connect(node) => self.reach(open, node),
             Order::Establish(node) => {
                 let connection = self.connect(node);
@@ -300,15 +300,27 @@ impl State {
         }
     }
 
-    fn pick(&mut self, avoid: &[NodeId], only: Option<NodeId>) -> Event {
+    /// By chance; by the task's key when it has set one, as with `balance = "hash"`.
+    fn pick(&mut self, chain: u64, avoid: &[NodeId], only: Option<NodeId>) -> Event {
         let fit: Vec<NodeId> = (0..self.nodes.len() as NodeId)
             .filter(|node| !self.nodes[*node as usize].down && !avoid.contains(node))
             .filter(|node| only.is_none_or(|only| only == *node))
             .collect();
         match fit.len() {
             0 => Event::NonePicked,
-            n => Event::Picked(fit[self.chance.below(n)]),
+            n => match self.key_of(chain) {
+                Some(key) => Event::Picked(fit[(key % n as u64) as usize]),
+                None => Event::Picked(fit[self.chance.below(n)]),
+            },
         }
+    }
+
+    fn key_of(&self, chain: u64) -> Option<u64> {
+        let task = self.chains.get(&chain)?.task;
+        let key = self.tasks.get(&task)?.key.as_ref()?;
+        Some(key.iter().fold(5381, |hash: u64, byte| {
+            hash.wrapping_mul(33).wrapping_add(u64::from(*byte))
+        }))
     }
 
     /// A chain's link that is fit, and not where the request goes now, is for others, or for nobody.

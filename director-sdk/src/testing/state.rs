@@ -48,6 +48,8 @@ pub(super) fn metric_number(key: &str) -> u64 {
 pub(super) struct Task {
     /// The client's stream, of a session.
     pub(super) client: Option<u64>,
+    /// By what its requests are sent to a node; `None`: by chance.
+    pub(super) key: Option<Vec<u8>>,
     /// The node, of a watch.
     pub(super) watched: Option<u32>,
     pub(super) stopping: Vec<Waker>,

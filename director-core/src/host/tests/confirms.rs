@@ -1,4 +1,6 @@
-//! Questions how a node stands: a probe that begins after them, and what befell its other links.
+//! Questions how a node stands: a probe that begins after them, and what befell its other links. And by
+//! what a session's node is chosen.
+#![allow(unsafe_code)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,10 +9,14 @@ use std::time::Duration;
 use director_abi as abi;
 use director_recovery::{Exception, Kind};
 
-use super::plugin::{Task, Ticket, established, event};
+use socket2::SockRef;
+
+use super::plugin::{Task, Ticket, established, event, host};
 use super::stage::{Stage, accept, ended, line, nodes, play};
-use crate::cluster::{Node, NodeLoad, Prober, Standing};
+use crate::cluster::{Node, NodeLoad, Prober, Standing, hash};
 use crate::health::{self, Local};
+use crate::host::connect::connect_to;
+use crate::host::{Outcome, Tls, tables};
 
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -107,6 +113,45 @@ fn links_of_one_node_that_end_together_know_of_each_other() {
             assert_eq!(line(&mut client).await, "true 2\n");
             ended(session).await;
         }
+    });
+}
+
+#[test]
+fn the_clients_address_is_the_key_until_the_plugin_says_another() {
+    play(|| async {
+        let stage = Stage::new(&[], false, |task: Task| async move {
+            let key = || {
+                let task = tables::get::<crate::host::task::Task>(task.number);
+                task.unwrap().key.get()
+            };
+            assert_eq!(key(), Some(hash(b"127.0.0.1")));
+            // SAFETY: as the boundary has it.
+            let said = unsafe {
+                let session_key = host().session_key.unwrap();
+                session_key(task.number, abi::Bytes::lend(b"ann"))
+            };
+            assert_eq!((said, key()), (abi::READY, Some(hash(b"ann"))));
+            Ok(())
+        })
+        .await;
+        let (_client, session) = stage.client().await;
+        assert_eq!(ended(session).await.outcome, Outcome::Ended);
+    });
+}
+
+#[test]
+fn a_connection_to_a_node_is_asked_for_life() {
+    play(|| async {
+        let (_listeners, addresses) = nodes(1).await;
+        let stage = Stage::new(&addresses, false, ask_at_the_end).await;
+        let node = stage.cluster.node(0).unwrap();
+        let keepalive = Duration::from_secs(77);
+        let made = connect_to(&node, &Tls::default(), Duration::from_secs(5), keepalive).await;
+        let made = made.unwrap();
+        let socket = SockRef::from(made.socket());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), keepalive);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 6);
     });
 }
 

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::timeout;
 
 use super::plugin::{self, Task};
-use crate::cluster::{Cluster, ClusterSettings, NodeId, NodeLoad, Seen};
+use crate::cluster::{Cluster, ClusterSettings, NodeId, NodeLoad, NodeSettings, Seen};
 use crate::host::{
     HostCounts, Instance, InstanceSettings, SessionEnd, SpoolBounds, Stop, Stopper, Timeouts, Tls,
     counts,
@@ -121,6 +121,7 @@ impl Stage {
             cleanup: Duration::from_millis(200),
             probe: Duration::from_millis(300),
             rest: Duration::from_secs(60),
+            keepalive: Duration::from_secs(77),
         };
         Self::with(nodes, pooled, quick, does).await
     }
@@ -196,8 +197,9 @@ impl Stage {
             service: "stage".to_owned(),
             nodes: nodes
                 .iter()
-                .map(|address| (address.to_string(), *address))
+                .map(|address| NodeSettings::new(address.to_string(), *address))
                 .collect(),
+            balance: crate::cluster::Balance::LeastLoad,
             budget_share: 0.2,
             budget_per_second: 10_000,
             health: crate::health::standing::HealthSettings::default(),

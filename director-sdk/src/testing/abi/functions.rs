@@ -70,6 +70,7 @@ pub(super) static API: HostApi = HostApi {
     confirm: Some(more::confirm),
     confirm_poll: Some(more::confirm_poll),
     confirm_end: Some(more::confirm_end),
+    session_key: Some(more::session_key),
 };
 
 /// Seconds from 1970 to the start of every world's clock: 2026-01-01.

@@ -242,3 +242,15 @@ pub(super) unsafe extern "C" fn confirm_poll(
 pub(super) unsafe extern "C" fn confirm_end(confirm: u64) {
     with((), |state| state.end_confirm(confirm));
 }
+
+pub(super) unsafe extern "C" fn session_key(task: u64, key: Bytes) -> u32 {
+    // SAFETY: the plugin lends the bytes for the call.
+    let key = unsafe { lent(key) };
+    with(abi::FAILED, |state| match state.tasks.get_mut(&task) {
+        Some(task) => {
+            task.key = Some(key.to_vec());
+            abi::READY
+        }
+        None => abi::FAILED,
+    })
+}

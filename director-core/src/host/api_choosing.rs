@@ -1,4 +1,4 @@
-//! The functions by which a plugin asks how a node stands.
+//! The functions by which a plugin asks how a node stands, and says by what one is chosen.
 #![allow(unsafe_code)]
 
 use std::task::Poll;
@@ -9,10 +9,11 @@ use director_abi::{FAILED, PANICKED, PENDING, READY};
 
 use super::api::guard;
 use super::confirm::Confirm;
-use super::layout::give_back;
+use super::layout::{give_back, lent};
 use super::tables;
 use super::task::Task;
 use super::waker::Lent;
+use crate::cluster::hash;
 
 pub(super) unsafe extern "C" fn confirm(task: u64, node: u32, settle_ns: u64) -> u64 {
     guard("confirm", 0, || {
@@ -59,4 +60,15 @@ pub(super) unsafe extern "C" fn confirm_end(confirm: u64) {
     guard("confirm_end", (), || {
         let _void = Confirm::end(confirm);
     });
+}
+
+pub(super) unsafe extern "C" fn session_key(task: u64, key: abi::Bytes) -> u32 {
+    guard("session_key", PANICKED, || {
+        let Ok(task) = tables::get::<Task>(task) else {
+            return FAILED;
+        };
+        // SAFETY: lent for the call.
+        task.key.set(Some(hash(unsafe { lent(key) })));
+        READY
+    })
 }
