@@ -107,17 +107,17 @@ impl Screen {
             b'@' => self.insert_cells(count),
             b'A' => self.up(count),
             b'B' | b'e' => self.down(count),
-            b'C' | b'a' => self.to_column(column.saturating_add(count)),
-            b'D' => self.to_column(column.saturating_sub(count)),
+            b'C' | b'a' => self.go_to_column(column.saturating_add(count)),
+            b'D' => self.go_to_column(column.saturating_sub(count)),
             b'E' => {
                 self.down(count);
-                self.to_column(0);
+                self.go_to_column(0);
             }
             b'F' => {
                 self.up(count);
-                self.to_column(0);
+                self.go_to_column(0);
             }
-            b'G' | b'`' => self.to_column(count - 1),
+            b'G' | b'`' => self.go_to_column(count - 1),
             b'H' | b'f' => self.move_to(count - 1, self.parser.parameters.count(1) - 1),
             b'I' => self.tab(count),
             b'Z' => self.tab_back(count),

@@ -25,7 +25,7 @@ pub(super) struct Saved {
 }
 
 impl Screen {
-    pub(super) fn to_column(&mut self, column: u16) {
+    pub(super) fn go_to_column(&mut self, column: u16) {
         self.cursor.column = column.min(self.columns - 1);
         self.cursor.pending = false;
     }
@@ -37,7 +37,7 @@ impl Screen {
         } else {
             row.min(self.rows - 1)
         };
-        self.to_column(column);
+        self.go_to_column(column);
     }
 
     /// CUU: not past the top margin.
@@ -122,6 +122,9 @@ impl Screen {
         self.charsets = saved.charsets;
         self.set_style(saved.style);
         self.cursor = saved.cursor;
+        if saved.origin {
+            self.cursor.row = self.cursor.row.clamp(self.margins.0, self.margins.1);
+        }
         self.clamp_cursor();
     }
 

@@ -55,6 +55,11 @@ impl Cell {
         }
     }
 
+    /// What stays of a wide character when its other half goes: a space that looks like it.
+    const fn halved(self) -> Self {
+        Self::ascii(b' ', self.style)
+    }
+
     const fn ascii(byte: u8, style: u16) -> Self {
         Self {
             glyph: byte as u32,
@@ -155,10 +160,10 @@ impl Grid {
                 .get(from)
                 .is_some_and(|c| c.kind == Kind::Continuation)
         {
-            cells[from - 1] = Cell::blank(cells[from - 1].style);
+            cells[from - 1] = cells[from - 1].halved();
         }
         if cells.get(to).is_some_and(|c| c.kind == Kind::Continuation) {
-            cells[to] = Cell::blank(cells[to].style);
+            cells[to] = cells[to].halved();
         }
     }
 
@@ -219,7 +224,7 @@ impl Grid {
         let cells = self.row_mut(row);
         let keep = cells.len() - count;
         if cells[keep].kind == Kind::Continuation && keep > at {
-            cells[keep - 1] = Cell::blank(cells[keep - 1].style);
+            cells[keep - 1] = cells[keep - 1].halved();
         }
         cells.copy_within(at..keep, at + count);
         cells[at..at + count].fill(blank);
@@ -279,7 +284,7 @@ impl Grid {
             let to = new.row_mut(row);
             to[..width].copy_from_slice(&from[..width]);
             if to[width - 1].kind == Kind::Wide {
-                to[width - 1] = Cell::blank(to[width - 1].style);
+                to[width - 1] = to[width - 1].halved();
             }
             new.set_wrapped(row, wrapped && row + 1 < rows);
         }

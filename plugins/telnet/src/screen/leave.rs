@@ -52,6 +52,22 @@ impl Touched {
             .all(|keys| keys.pushed == 0 && !keys.set)
     }
 
+    /// Writes what sets all of it again, on the primary (0) or alternate (1) screen.
+    pub(super) fn restore(&self, screen: usize, out: &mut Vec<u8>) {
+        for mode in &self.set {
+            push(out, &format!("\x1b[?{mode}h"));
+        }
+        if self.no_repeat {
+            push(out, "\x1b[?8l");
+        }
+        if self.modify_keys {
+            push(out, "\x1b[>4;2m");
+        }
+        for _ in 0..self.keyboard[screen].pushed {
+            push(out, "\x1b[>1u");
+        }
+    }
+
     /// Bytes on the heap.
     #[cfg(test)]
     pub(super) fn heap(&self) -> usize {
@@ -248,9 +264,11 @@ impl Screen {
         }
         // The last column stays free: not every terminal waits for the next character to wrap.
         let width = usize::from(self.columns - 1).max(1);
-        out.extend(text.chars().take(width).map(|c| match u8::try_from(c) {
-            Ok(byte @ 0x20..=0x7E) => byte,
-            _ => b'?',
+        out.extend(text.chars().take(width).map(|c| {
+            let printable = u8::try_from(c)
+                .ok()
+                .filter(|byte| (0x20..0x7F).contains(byte));
+            printable.unwrap_or(b'?')
         }));
         push(&mut out, "\r\n");
         out

@@ -17,6 +17,7 @@ mod leave;
 mod modes;
 mod osc;
 mod parser;
+mod restore;
 mod sgr;
 mod style;
 mod text;
@@ -420,6 +421,16 @@ impl Screen {
                 cell.style = new(cell.style);
             }
         }
+    }
+
+    /// All its bytes.
+    #[cfg(test)]
+    fn memory(&self) -> usize {
+        let grids = self.primary.heap() + self.alternate.as_deref().map_or(0, Grid::heap);
+        let boxed = self.alternate.as_ref().map_or(0, |_| size_of::<Grid>());
+        let tables = self.styles.heap() + self.clusters.capacity() * size_of::<Cluster>();
+        let parts = self.parser.heap() + self.tabs.heap() + self.touched.heap();
+        size_of::<Self>() + grids + boxed + tables + parts + self.said.heap() + self.filter.heap()
     }
 
     /// Keeps the clusters that a cell names. Each is named by one cell at most.

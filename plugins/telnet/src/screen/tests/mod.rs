@@ -1,4 +1,5 @@
 //! Tests of the screen.
 
+mod bounds;
 mod oracle;
 mod plain;
