@@ -46,12 +46,6 @@ impl Touched {
         }
     }
 
-    fn keyboard_sane(&self) -> bool {
-        self.keyboard
-            .iter()
-            .all(|keys| keys.pushed == 0 && !keys.set)
-    }
-
     /// Writes what sets all of it again, on the primary (0) or alternate (1) screen.
     pub(super) fn restore(&self, screen: usize, out: &mut Vec<u8>) {
         for mode in &self.set {
@@ -120,11 +114,15 @@ impl Screen {
     fn leave_ended(&self, out: &mut Vec<u8>) {
         let target = self.leave_cursor();
         let mut moved = false;
-        self.leave_keyboard(out);
+        if self.touched.modify_keys {
+            push(out, "\x1b[>4;0m");
+        }
         if self.on_alternate {
+            self.leave_keyboard(true, out);
             push(out, &format!("\x1b[?{}l", self.alternate_by));
             moved = true;
         }
+        self.leave_keyboard(false, out);
         moved |= self.leave_modes(out);
         if self.margins != (0, self.rows - 1) {
             push(out, "\x1b[r");
@@ -184,14 +182,9 @@ impl Screen {
         }
     }
 
-    fn leave_keyboard(&self, out: &mut Vec<u8>) {
-        if self.touched.modify_keys {
-            push(out, "\x1b[>4;0m");
-        }
-        if self.touched.keyboard_sane() {
-            return;
-        }
-        let keys = self.touched.keyboard[usize::from(self.on_alternate)];
+    /// Kitty's flags, which each screen has for itself: those of the one that is shown.
+    fn leave_keyboard(&self, alternate: bool, out: &mut Vec<u8>) {
+        let keys = self.touched.keyboard[usize::from(alternate)];
         if keys.pushed > 0 {
             push(out, &format!("\x1b[<{}u", keys.pushed));
         }

@@ -213,14 +213,16 @@ impl Screen {
             alternate.resize(columns, rows, if self.on_alternate { own } else { 0 });
         }
         self.tabs.resize(self.columns, columns);
+        let same_width = columns == self.columns;
         (self.columns, self.rows) = (columns, rows);
         self.margins = (0, rows - 1);
         self.cursor.row -= own;
+        self.cursor.pending &= same_width;
         self.clamp_cursor();
         let clamp = |cursor: &mut Cursor, lost: u16| {
             cursor.row = cursor.row.saturating_sub(lost).min(rows - 1);
             cursor.column = cursor.column.min(columns - 1);
-            cursor.pending &= cursor.column + 1 == columns;
+            cursor.pending &= same_width;
         };
         clamp(&mut self.before_alternate, primary);
         clamp(&mut self.saved[0].cursor, primary);

@@ -3,3 +3,4 @@
 mod bounds;
 mod oracle;
 mod plain;
+mod speed;
