@@ -11,6 +11,9 @@ use crate::ftp::USER;
 /// The account's number, and its group's: files that clients may change belong to it.
 pub const OWNER: u32 = 61_234;
 
+/// The number of an account that may read them and no more.
+const READER: u32 = OWNER + 1;
+
 /// `secret`, as `crypt(3)` keeps it (SHA-512).
 const SECRET: &str = "$6$directortests$xoIpf4QK5UPuT96ChGm/ScPVg1fjp/pyUK.vpTmxUeflt4.lM7mw/MZ1KBItJ3c0lOGlso6kw4MHY8KsnTXc/0";
 
@@ -140,7 +143,8 @@ fn accounts(setup: &Setup, folder: &Folder) -> io::Result<()> {
     put(
         "passwd",
         format!(
-            "{passwd}{USER}:x:{OWNER}:{OWNER}::{home}:/bin/sh\nftp:x:{OWNER}:{OWNER}::{home}:/bin/sh\n"
+            "{passwd}{USER}:x:{OWNER}:{OWNER}::{home}:/bin/sh\nftp:x:{OWNER}:{OWNER}::{home}:/bin/sh\n\
+             reader:x:{READER}:{READER}::{home}:/bin/sh\n"
         ),
     )?;
     put(
@@ -167,8 +171,10 @@ fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
         format!("local_max_rate={}", setup.rate.unwrap_or(0)),
         format!("max_clients={}", setup.clients.unwrap_or(0)),
         match setup.anonymous {
+            // Not as the home's owner: vsftpd lets nobody in who could write its root, whatever
+            // `allow_writeable_chroot` says.
             true => format!(
-                "anonymous_enable=YES\nftp_username={USER}\nanon_root={}\nanon_max_rate={}",
+                "anonymous_enable=YES\nftp_username=reader\nanon_root={}\nanon_max_rate={}",
                 setup.home.display(),
                 setup.rate.unwrap_or(0)
             ),
