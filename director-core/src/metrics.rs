@@ -123,6 +123,8 @@ fn gauge_service(service: &Service) {
         let labels = [("service", name.clone()), ("node", node.name.clone())];
         let up = node.standing() == crate::cluster::Standing::Up;
         metrics::gauge!("director_node_up", &labels).set(f64::from(u8::from(up)));
+        let draining = !node.closed_by().is_empty();
+        metrics::gauge!("director_node_draining", &labels).set(f64::from(u8::from(draining)));
         metrics::gauge!("director_node_in_flight", &labels).set(node.in_flight() as f64);
         if let Some(load) = node.load() {
             metrics::gauge!("director_node_load", &labels).set(load);

@@ -1,4 +1,4 @@
-//! The command line: proxy, check, status, plugin inspect, webfs.
+//! The command line: proxy, check, status, drain, undrain, plugin inspect, webfs.
 //!
 //! Exit status: 0 when it did what was asked, 1 when it failed, 2 when it was asked wrongly (a mistake in
 //! the config is that too).
@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod drain;
 mod log;
 mod plugin;
 mod proxy;
+mod running;
 mod say;
 mod status;
 
@@ -43,6 +45,10 @@ enum Command {
     Check(check::Check),
     /// Ask a running director what it is doing
     Status(status::Status),
+    /// Have a node of a running director take no new sessions
+    Drain(drain::Drain),
+    /// Have it take them again
+    Undrain(drain::Drain),
     /// Look at plugins
     Plugin {
         #[command(subcommand)]
@@ -60,6 +66,8 @@ fn main() -> ExitCode {
         Command::Proxy(proxy) => proxy.run(),
         Command::Check(check) => check.run(),
         Command::Status(status) => status.run(),
+        Command::Drain(drain) => drain.run("/drain"),
+        Command::Undrain(drain) => drain.run("/undrain"),
         Command::Plugin { command } => command.run(),
         Command::Webfs { command } => webfs::cli::run(command),
     }

@@ -1,14 +1,13 @@
 //! `director status`: asks a running director.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use director_core::admin;
-use director_core::config::{AdminAddress, Config, Flags, Mistake, Written};
 use serde_json::Value;
 
-use crate::{BUILT_IN, say};
+use crate::running::Running;
+use crate::say;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,15 +23,8 @@ answers there.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// The director's config file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Where its admin listener is, as it printed it
-    #[arg(long, value_name = "PATH|ADDRESS")]
-    admin: Option<String>,
-    /// Its state directory, with its admin socket in it
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<String>,
+    #[command(flatten)]
+    running: Running,
     /// As JSON, all of it
     #[arg(long)]
     json: bool,
@@ -41,27 +33,12 @@ pub(crate) struct Status {
 impl Status {
     /// Asks, and prints the answer.
     pub(crate) fn run(self) -> ExitCode {
-        let address = match self.address() {
-            Ok(address) => address,
-            Err(mistakes) => return say::mistakes(&mistakes, say::USAGE),
-        };
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
+        let answer = match self
+            .running
+            .ask(|address| async move { admin::ask(&address, "/status").await })
         {
-            Ok(runtime) => runtime,
-            Err(error) => return say::failure(&error),
-        };
-        let answer = match runtime.block_on(admin::ask(&address, "/status")) {
             Ok(answer) => answer,
-            Err(error) => {
-                let place = match &address {
-                    AdminAddress::Unix(path) => path.display().to_string(),
-                    AdminAddress::Tcp(address) => address.to_string(),
-                };
-                eprintln!("director: {place}: {}", say::chain(&error));
-                return ExitCode::FAILURE;
-            }
+            Err(code) => return code,
         };
         if self.json {
             say::line(String::from_utf8_lossy(&answer));
@@ -74,21 +51,6 @@ impl Status {
             }
             Err(error) => say::failure(&error),
         }
-    }
-
-    fn address(&self) -> Result<AdminAddress, Vec<Mistake>> {
-        let written = match &self.config {
-            Some(path) => Written::File(path),
-            None => Written::BuiltIn(BUILT_IN),
-        };
-        // As the director printed it, the path of a socket has a prefix.
-        let admin = self.admin.as_deref();
-        let flags = Flags {
-            admin: admin.map(|text| text.strip_prefix("unix:").unwrap_or(text).to_owned()),
-            state_dir: self.state_dir.clone(),
-            ..Flags::default()
-        };
-        Config::load(written, &flags).map(|config| config.settings.admin)
     }
 }
 

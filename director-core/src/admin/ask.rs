@@ -4,9 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::header::HOST;
+use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
 
 use super::listen::Stream;
@@ -26,6 +27,9 @@ pub enum AskError {
     /// It does not answer in time.
     #[error("the director has not answered within 5 s")]
     Late,
+    /// It says no.
+    #[error("the director refuses ({0}): {1}")]
+    Refused(u16, String),
     /// It answers something else.
     #[error("the director's answer makes no sense: {0}")]
     Garbled(String),
@@ -36,12 +40,36 @@ pub enum AskError {
 /// # Errors
 /// [`AskError`].
 pub async fn ask(address: &AdminAddress, path: &str) -> Result<Bytes, AskError> {
-    tokio::time::timeout(WITHIN, exchange(address, path))
+    exchange(address, Request::get(path), Bytes::new()).await
+}
+
+/// Tells the director at `address` to do something, such as `/drain`, by a body in JSON.
+///
+/// # Errors
+/// [`AskError`]; [`AskError::Refused`] with the director's own words.
+pub async fn order(
+    address: &AdminAddress,
+    path: &str,
+    body: &serde_json::Value,
+) -> Result<Bytes, AskError> {
+    exchange(address, Request::post(path), body.to_string().into()).await
+}
+
+async fn exchange(
+    address: &AdminAddress,
+    request: Builder,
+    body: Bytes,
+) -> Result<Bytes, AskError> {
+    tokio::time::timeout(WITHIN, exchanged(address, request, body))
         .await
         .unwrap_or(Err(AskError::Late))
 }
 
-async fn exchange(address: &AdminAddress, path: &str) -> Result<Bytes, AskError> {
+async fn exchanged(
+    address: &AdminAddress,
+    request: Builder,
+    body: Bytes,
+) -> Result<Bytes, AskError> {
     fn garbled(error: impl std::fmt::Display) -> AskError {
         AskError::Garbled(error.to_string())
     }
@@ -51,9 +79,9 @@ async fn exchange(address: &AdminAddress, path: &str) -> Result<Bytes, AskError>
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(garbled)?;
-    let request = Request::get(path)
+    let request = request
         .header(HOST, "director")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .map_err(garbled)?;
     let asked = async {
         let response = sender.send_request(request).await.map_err(garbled)?;
@@ -66,7 +94,8 @@ async fn exchange(address: &AdminAddress, path: &str) -> Result<Bytes, AskError>
         if status.is_success() {
             Ok(body)
         } else {
-            Err(garbled(format_args!("{status} to {path}")))
+            let words = String::from_utf8_lossy(&body).trim_end().to_owned();
+            Err(AskError::Refused(status.as_u16(), words))
         }
     };
     tokio::pin!(asked, connection);

@@ -1,8 +1,11 @@
 //! The admin listener: `/metrics` and `/status`, over HTTP, for this machine alone.
 //!
-//! A unix socket that only its owner can open, or a loopback address. It only tells; it changes nothing.
+//! A unix socket that only its owner can open, or a loopback address. It tells; at the socket it is told which
+//! nodes to drain, too. A loopback address can be asked by any user of the machine, and by any page that a
+//! user's browser shows, so nothing is changed there.
 
 mod ask;
+mod drain;
 mod listen;
 mod status;
 
@@ -11,14 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-pub use ask::{AskError, ask};
+pub use ask::{AskError, ask, order};
 pub use listen::{AdminError, AdminListener};
 
 use crate::host::Stop;
@@ -60,7 +64,8 @@ pub async fn serve(listener: AdminListener, told: Arc<Told>) {
             accepted = listener.accept(), if !paused && connections.len() < CONNECTIONS => {
                 match accepted {
                     Ok(stream) => {
-                        connections.spawn(connection(stream, Arc::clone(&told)));
+                        let owner = matches!(stream, listen::Stream::Unix(_));
+                        connections.spawn(connection(stream, Arc::clone(&told), owner));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "accepting at the admin listener failed");
@@ -72,13 +77,14 @@ pub async fn serve(listener: AdminListener, told: Arc<Told>) {
     }
 }
 
-async fn connection<S>(stream: S, told: Arc<Told>)
+/// `owner`: whoever asks is the director's owner, so that orders are obeyed.
+async fn connection<S>(stream: S, told: Arc<Told>, owner: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let service = hyper::service::service_fn(|request| {
-        let answer = answer(&request, &told);
-        async { Ok::<_, Infallible>(answer) }
+        let told = Arc::clone(&told);
+        async move { Ok::<_, Infallible>(answer(request, &told, owner).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -91,11 +97,36 @@ where
     }
 }
 
-fn answer<B>(request: &Request<B>, told: &Told) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, told: &Told, owner: bool) -> Response<Full<Bytes>> {
+    if request.method() == Method::POST
+        && let Some(drains) = match request.uri().path() {
+            "/drain" => Some(true),
+            "/undrain" => Some(false),
+            _other => None,
+        }
+    {
+        if !owner {
+            let why = "nothing is changed from a TCP address: use the unix socket\n";
+            return text(StatusCode::FORBIDDEN, why);
+        }
+        let body = Limited::new(request.into_body(), drain::LONGEST).collect();
+        return match tokio::time::timeout(HEAD, body).await {
+            Ok(Ok(body)) => {
+                let (status, said) = drain::obey(told, &body.to_bytes(), drains);
+                text(status, said)
+            }
+            Ok(Err(error)) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+            Err(_late) => text(StatusCode::REQUEST_TIMEOUT, "the order did not come\n"),
+        };
+    }
+    told_to(&request, told)
+}
+
+fn told_to<B>(request: &Request<B>, told: &Told) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = text(
             StatusCode::METHOD_NOT_ALLOWED,
-            "only GET is answered here\n",
+            "only GET is answered here, and POST to /drain and /undrain\n",
         );
         let allowed = HeaderValue::from_static("GET, HEAD");
         response.headers_mut().insert(ALLOW, allowed);

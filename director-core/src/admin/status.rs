@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Told;
+use crate::cluster::ClosedBy;
 use crate::host;
 use crate::metrics::host_counts;
 use crate::service::Service;
@@ -42,6 +43,10 @@ struct NodeStatus {
     address: String,
     standing: &'static str,
     load: Option<f64>,
+    /// Its configured weight.
+    weight: u32,
+    /// Who keeps new sessions from it: `operator`, `agent`.
+    closed_by: Vec<&'static str>,
     in_flight: usize,
     /// Sessions that have used it since the start.
     entered: u64,
@@ -102,6 +107,8 @@ fn service_status(service: &Service, sessions: &[host::SessionStanding]) -> Serv
                     address: node.address.to_string(),
                     standing: node.standing().as_str(),
                     load: node.load(),
+                    weight: node.weight,
+                    closed_by: node.closed_by().into_iter().map(ClosedBy::as_str).collect(),
                     in_flight: node.in_flight(),
                     entered: node.entered(),
                     pid: spawned.and_then(|spawned| spawned.pid()),

@@ -162,3 +162,68 @@ async fn a_dead_socket_is_replaced_and_nothing_else_is() {
     let too_long = AdminListener::bind(&long).await.unwrap_err();
     assert!(matches!(too_long, AdminError::Unix { .. }), "{too_long}");
 }
+
+fn post(path: &str, body: &str) -> Vec<u8> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    (head + body).into_bytes()
+}
+
+#[tokio::test]
+async fn an_order_that_means_nothing_is_answered_with_what_would_be_right() {
+    let folder = Folder::new();
+    let address = AdminAddress::Unix(folder.socket());
+    let (serving, _place, _stopper) = start(&address).await;
+    for (body, status, words) in [
+        (
+            "{}",
+            "400",
+            r#"right would be {"service": "..", "node": ".."}"#,
+        ),
+        (
+            r#"{"service": "a", "node": "b"}"#,
+            "404",
+            "found the service \"a\"",
+        ),
+        (&"x".repeat(5_000), "400", "limit"),
+    ] {
+        let answer = say(&folder.socket(), &post("/drain", body)).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+        assert!(answer.contains(words), "{answer}");
+    }
+    let order = serde_json::json!({ "service": "a", "node": "b" });
+    let refused = order_to(&address, &order).await;
+    assert!(
+        refused.starts_with("the director refuses (404)"),
+        "{refused}"
+    );
+    serving.abort();
+    let _ended = serving.await;
+}
+
+async fn order_to(address: &AdminAddress, body: &serde_json::Value) -> String {
+    order(address, "/undrain", body)
+        .await
+        .unwrap_err()
+        .to_string()
+}
+
+#[tokio::test]
+async fn nothing_is_changed_from_a_tcp_address() {
+    let address = AdminAddress::Tcp("127.0.0.1:0".parse().unwrap());
+    let (serving, place, _stopper) = start(&address).await;
+    let address = AdminAddress::Tcp(place.parse().unwrap());
+    let order = serde_json::json!({ "service": "a", "node": "b" });
+    let refused = order_to(&address, &order).await;
+    assert!(
+        refused.starts_with("the director refuses (403)"),
+        "{refused}"
+    );
+    serving.abort();
+    let _ended = serving.await;
+}

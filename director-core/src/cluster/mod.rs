@@ -4,6 +4,7 @@
 //! death) goes out through the node's health task and [`Cluster::on_death`]. The rules are pure:
 //! [`pick`](self) for the choice, [`crate::health::standing`] for the standing.
 
+mod drain;
 mod meters;
 mod node;
 mod pick;
@@ -19,6 +20,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 pub use director_recovery::NodeId;
+pub use drain::ClosedBy;
 pub use node::{InFlight, Node, NodeSettings};
 pub use seen::{ConnectFailure, NodeLoad, Seen};
 
@@ -241,11 +243,10 @@ impl Cluster {
 
     /// Whether enough others are up to do without this node.
     fn can_spare(&self, without: NodeId) -> bool {
-        let now = self.now();
         let up = self
             .nodes
             .iter()
-            .filter(|node| node.id != without && node.health().standing(now) == Standing::Up)
+            .filter(|node| node.id != without && node.standing() == Standing::Up)
             .count();
         up > 0 && up as f64 >= self.panic_threshold * self.nodes.len() as f64
     }
@@ -349,6 +350,11 @@ impl Cluster {
                 );
             }
         }
+        self.tell_change();
+    }
+
+    /// A node stands otherwise than before.
+    fn tell_change(&self) {
         self.changes
             .send_modify(|change| *change = change.wrapping_add(1));
     }

@@ -1,7 +1,7 @@
 //! One node: its address, its standing, and what is under way on it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +61,9 @@ pub struct Node {
     pub(super) meters: Meters,
     pub(crate) questions: Questions,
     ends: Mutex<Ends>,
+    /// Who keeps new sessions from it, a bit for each.
+    pub(super) closed: AtomicU8,
+    closed_since: Mutex<Option<Duration>>,
     in_flight: AtomicUsize,
     /// Sessions that were on it when it was suspected or declared down; 0 while it is up.
     stranded: AtomicUsize,
@@ -91,6 +94,8 @@ impl Node {
             meters,
             questions: Questions::new(),
             ends: Mutex::default(),
+            closed: AtomicU8::new(0),
+            closed_since: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             stranded: AtomicUsize::new(0),
             sessions: AtomicU64::new(0),
@@ -102,7 +107,28 @@ impl Node {
     /// How it stands now.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        self.health().standing(self.now())
+        let standing = self.health().standing(self.now());
+        match standing {
+            Standing::Up | Standing::Leaving if self.is_closed() => Standing::Draining,
+            Standing::Up
+            | Standing::Leaving
+            | Standing::Draining
+            | Standing::Suspect
+            | Standing::Down => standing,
+        }
+    }
+
+    /// Since when it drains; `None` when it does not.
+    pub(super) fn closed_since(&self) -> MutexGuard<'_, Option<Duration>> {
+        // Nothing under this lock panics half-way through a change.
+        self.closed_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its sessions have to leave.
+    pub(super) fn strand(&self) {
+        self.stranded.fetch_max(self.in_flight(), Ordering::Relaxed);
     }
 
     /// A session begins to use it; it is in flight until the guard is dropped.
@@ -176,7 +202,7 @@ impl Node {
             standing: health.standing(now),
             cost: (work + 1.0) / weight,
             sessions: (sessions as f64 + 1.0) / weight,
-            open: weight > 0.0 && sessions < self.most(),
+            open: weight > 0.0 && sessions < self.most() && !self.is_closed(),
         }
     }
 
@@ -219,7 +245,7 @@ impl Node {
         let change = how(&mut health);
         match change {
             Change::Suspected(_) | Change::Ejected(_) | Change::Died(_) => {
-                self.stranded.fetch_max(self.in_flight(), Ordering::Relaxed);
+                self.strand();
             }
             Change::Cleared | Change::Appeared | Change::Returned => {
                 self.stranded.store(0, Ordering::Relaxed);

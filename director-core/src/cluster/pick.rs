@@ -144,7 +144,7 @@ fn rank(standing: Standing) -> u8 {
     match standing {
         Standing::Up => 0,
         Standing::Suspect => 1,
-        Standing::Leaving => 2,
+        Standing::Leaving | Standing::Draining => 2,
         Standing::Down => 3,
     }
 }

@@ -212,3 +212,53 @@ fn what_began_since_a_report_counts_and_what_is_in_it_does_not_count_twice() {
     let _five: Vec<_> = (0..5).map(|_| one.enter()).collect();
     assert!((0..50).all(|_| cluster.pick(&[], None, None).unwrap().node().id == 1));
 }
+
+#[test]
+fn a_node_that_drains_gets_nothing_new_and_keeps_what_it_has() {
+    let cluster = cluster(2);
+    let node = cluster.node(0).unwrap();
+    let kept = node.enter();
+    assert!(cluster.drain(&node, ClosedBy::Operator, true));
+    assert!(
+        !cluster.drain(&node, ClosedBy::Operator, true),
+        "a second time"
+    );
+    assert!(cluster.drain(&node, ClosedBy::Agent, true));
+    assert_eq!(node.standing(), Standing::Draining);
+    assert!((0..100).all(|_| cluster.pick(&[], None, None).unwrap().node().id == 1));
+    assert!(
+        cluster.pick(&[1], None, None).is_none(),
+        "not even when no other is left"
+    );
+    assert!(
+        cluster.pick(&[], Some(0), None).is_some(),
+        "whose link stands goes on there"
+    );
+    assert_eq!(kept.node().in_flight(), 1);
+    cluster.drain(&node, ClosedBy::Operator, false);
+    assert_eq!(
+        node.standing(),
+        Standing::Draining,
+        "the agent still says so"
+    );
+    cluster.drain(&node, ClosedBy::Agent, false);
+    assert_eq!(node.standing(), Standing::Up);
+    assert_eq!(cluster.pick(&[1], None, None).unwrap().node().id, 0);
+}
+
+#[test]
+fn sessions_of_a_drained_node_move_at_the_deadline_and_not_before() {
+    let cluster = cluster(2);
+    let node = cluster.node(0).unwrap();
+    let mut moves = cluster.on_death();
+    let kept = node.enter();
+    cluster.drain(&node, ClosedBy::Operator, true);
+    cluster.move_the_late(Duration::from_secs(3600));
+    assert!(moves.try_recv().is_err());
+    cluster.move_the_late(Duration::ZERO);
+    assert_eq!(moves.try_recv(), Ok(0));
+    assert_eq!(node.standing(), Standing::Draining, "it is not dead");
+    drop(kept);
+    cluster.move_the_late(Duration::ZERO);
+    assert!(moves.try_recv().is_err(), "nobody is on it");
+}

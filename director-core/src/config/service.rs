@@ -16,6 +16,8 @@ use crate::host::{SpoolBounds, Timeouts};
 const SHORT: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
+/// Sessions may stay on a node that drains for a week.
+const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Resends allowed by default: 20 % of the requests, and 10 a second.
 const BUDGET: (f64, u32) = (0.2, 10);
@@ -40,6 +42,7 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
     let health = health(&mut table);
     let panic_threshold = table.share("panic_threshold", PANIC_THRESHOLD);
     let max_sessions = table.count("max_sessions", MAX_SESSIONS, 1..=1_000_000);
+    let drain_deadline = table.optional_duration("drain_deadline", Duration::ZERO..=LONGEST_DRAIN);
     let stop_grace = table.duration("stop_grace", STOP_GRACE, Duration::ZERO..=LONG);
     let tls = tls::towards_clients(&mut table);
     let node_tls = tls::towards_nodes(&mut table);
@@ -54,6 +57,7 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
         balance: balance?,
         max_sessions,
         stop_grace,
+        drain_deadline,
         timeouts,
         limits,
         spool,

@@ -58,6 +58,8 @@ pub struct ServiceSettings {
     pub max_sessions: u32,
     /// How long sessions may go on after a stop was asked for.
     pub stop_grace: Duration,
+    /// How long sessions may stay on a node that drains; `None`: until they end.
+    pub drain_deadline: Option<Duration>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// What bounds one request.

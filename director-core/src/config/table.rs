@@ -205,6 +205,20 @@ impl<'a> Table<'a> {
         Table::new(self.check, key, dict)
     }
 
+    /// A duration that need not be there.
+    pub(super) fn optional_duration(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        const LIKE: Duration = Duration::from_secs(600);
+        if !self.has(name) {
+            self.known.push(name);
+            return None;
+        }
+        Some(self.duration(name, LIKE, range))
+    }
+
     /// A whole number that need not be there.
     pub(super) fn optional_count(
         &mut self,

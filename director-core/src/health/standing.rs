@@ -36,6 +36,8 @@ pub enum Standing {
     Down,
     /// Up, but it takes no new sessions while another is up.
     Leaving,
+    /// Up, but it takes no new sessions at all: its operator or its agent says so.
+    Draining,
 }
 
 impl Standing {
@@ -47,6 +49,7 @@ impl Standing {
             Self::Suspect => "suspect",
             Self::Down => "down",
             Self::Leaving => "leaving",
+            Self::Draining => "draining",
         }
     }
 }

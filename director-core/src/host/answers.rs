@@ -135,7 +135,7 @@ impl Ticket {
         let node_died = died
             || node.is_some_and(|node| match node.standing() {
                 Standing::Suspect | Standing::Down => true,
-                Standing::Up | Standing::Leaving => false,
+                Standing::Up | Standing::Leaving | Standing::Draining => false,
             });
         let spread = node.map_or(Duration::ZERO, |node| self.inner().cluster.spread(node.id));
         Event::Failed(Failed {

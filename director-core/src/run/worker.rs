@@ -219,6 +219,10 @@ async fn work(seat: Seat) -> bool {
                 service.settings.timeouts.probe,
             ));
         }
+        if let Some(deadline) = service.settings.drain_deadline {
+            let cluster = Arc::clone(&service.cluster);
+            health.spawn_local(cluster.move_at_drain_deadline(deadline));
+        }
         own.spawn_local(service.instance.run(seat.own.clone()));
     }
     let mut left = 0;
