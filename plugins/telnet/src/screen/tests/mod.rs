@@ -3,4 +3,5 @@
 mod bounds;
 mod oracle;
 mod plain;
+mod recorded;
 mod speed;

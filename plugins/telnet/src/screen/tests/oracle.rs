@@ -65,23 +65,23 @@ pub(super) fn same_cells(
         for column in 0..columns {
             let our = ours.cell(row, column).expect("within the screen");
             let their = theirs.cell(row, column).expect("within the screen");
-            let at = format!("row {row}, column {column}: {our:?}, {their:?}");
+            let at = || format!("row {row}, column {column}: {our:?}, {their:?}");
             let blank = |text: &str| text.is_empty() || text == " ";
             if blank(&our.text) || blank(their.contents()) {
-                prop_assert!(blank(&our.text) && blank(their.contents()), "{at}");
+                prop_assert!(blank(&our.text) && blank(their.contents()), "{}", at());
             } else {
-                prop_assert_eq!(our.text.as_str(), their.contents(), "{}", at);
+                prop_assert_eq!(our.text.as_str(), their.contents(), "{}", at());
             }
-            prop_assert_eq!(our.width == 2, their.is_wide(), "{}", at);
-            prop_assert_eq!(our.width == 0, their.is_wide_continuation(), "{}", at);
+            prop_assert_eq!(our.width == 2, their.is_wide(), "{}", at());
+            prop_assert_eq!(our.width == 0, their.is_wide_continuation(), "{}", at());
             // A mark on an erased cell has the style that the cell was erased with.
             let on_erased = our.text.len() > 1 && our.text.starts_with(' ');
             // What is left of a wide character that was cut in two keeps its looks in xterm.
             let space = our.text == " " && wide;
             let compared = !our.text.is_empty() && their.has_contents();
             if compared && (erased || !on_erased) && !space {
-                prop_assert_eq!(our.style.foreground, color(their.fgcolor()), "{}", at);
-                prop_assert_eq!(our.style.background, color(their.bgcolor()), "{}", at);
+                prop_assert_eq!(our.style.foreground, color(their.fgcolor()), "{}", at());
+                prop_assert_eq!(our.style.background, color(their.bgcolor()), "{}", at());
                 let both = Style::BOLD | Style::DIM;
                 let known = if our.style.has(both) {
                     KNOWN & !both
@@ -89,9 +89,9 @@ pub(super) fn same_cells(
                     KNOWN
                 };
                 let theirs = attributes(their) & known;
-                prop_assert_eq!(our.style.attributes & known, theirs, "{}", at);
+                prop_assert_eq!(our.style.attributes & known, theirs, "{}", at());
             } else if erased && our.width == 1 {
-                prop_assert_eq!(our.style.background, color(their.bgcolor()), "{}", at);
+                prop_assert_eq!(our.style.background, color(their.bgcolor()), "{}", at());
             }
         }
     }
