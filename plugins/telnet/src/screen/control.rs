@@ -200,12 +200,21 @@ impl Screen {
         }
     }
 
-    /// REP. What is repeated is bounded by what the screen holds.
+    /// REP. Once the screen is full of the character, only the cursor's column still changes: full rows
+    /// beyond two screens are left out, so that nine bytes cannot cost 65,535 characters.
     fn repeat(&mut self, count: u16) {
-        if let Some(c) = self.last {
-            for _ in 0..count {
-                self.put(c);
-            }
+        let Some(c) = self.last else { return };
+        let width = u32::from(Self::width(c).clamp(1, 2));
+        let a_row = (u32::from(self.columns) / width).max(1);
+        let enough = 2 * a_row * u32::from(self.rows);
+        let count = u32::from(count);
+        let count = if count > enough {
+            enough + (count - enough) % a_row
+        } else {
+            count
+        };
+        for _ in 0..count {
+            self.put(c);
         }
     }
 

@@ -136,6 +136,11 @@ impl Screen {
         }
     }
 
+    /// The columns that `c` takes.
+    pub(super) fn width(c: char) -> u16 {
+        u16::try_from(c.width().unwrap_or(0)).unwrap_or(0)
+    }
+
     /// One character, already mapped by its set.
     pub(super) fn put(&mut self, c: char) {
         let Some(width) = c.width() else {
