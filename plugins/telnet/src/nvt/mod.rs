@@ -1,11 +1,13 @@
 //! The Network Virtual Terminal: RFC 854, RFC 855 and the options beside them. Nothing here does I/O.
 //!
-//! [`parser`] takes a stream apart and [`encode`] puts it together again, byte for byte the same.
+//! [`parser`] takes a stream apart and [`encode`] puts it together again, byte for byte the same; [`q`]
+//! holds what was agreed; [`options`] reads and makes what the options say besides.
 
 pub mod command;
 pub mod encode;
 pub mod options;
 pub mod parser;
+pub mod q;
 #[cfg(test)]
 mod tests;
 

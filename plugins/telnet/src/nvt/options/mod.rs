@@ -1,5 +1,13 @@
 //! The options by name, and a file for the payload of each.
 
+pub mod charset;
+pub mod environ;
+pub mod flow;
+pub mod linemode;
+pub mod naws;
+pub mod text;
+pub mod ttype;
+
 /// Bytes as they are, RFC 856.
 pub const BINARY: u8 = 0;
 /// The performer shows what the other types, RFC 857.
