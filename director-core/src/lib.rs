@@ -4,6 +4,7 @@
 //! glue's modules allow it one by one.
 
 pub mod admin;
+pub mod agent;
 mod chance;
 pub mod cluster;
 pub mod config;

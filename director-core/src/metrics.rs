@@ -123,6 +123,7 @@ fn gauge_service(service: &Service) {
         let labels = [("service", name.clone()), ("node", node.name.clone())];
         let up = node.standing() == crate::cluster::Standing::Up;
         metrics::gauge!("director_node_up", &labels).set(f64::from(u8::from(up)));
+        metrics::gauge!("director_node_weight", &labels).set(node.weight_now());
         let draining = !node.closed_by().is_empty();
         metrics::gauge!("director_node_draining", &labels).set(f64::from(u8::from(draining)));
         metrics::gauge!("director_node_in_flight", &labels).set(node.in_flight() as f64);

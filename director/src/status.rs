@@ -81,20 +81,49 @@ fn table(status: &Value) -> String {
             service["budget_left"].as_f64().unwrap_or_default(),
         ));
         lines.push(format!(
-            "  {:<22} {:<22} {:<8} {:>8} {:>10} {:>8}",
-            "node", "address", "standing", "load", "in flight", "pid"
+            "  {:<22} {:<22} {:<8} {:>8} {:>6} {:>10} {:>8}  {}",
+            "node", "address", "standing", "load", "weight", "in flight", "pid", "agent"
         ));
         for node in list(&service["nodes"]) {
             lines.push(format!(
-                "  {:<22} {:<22} {:<8} {:>8} {:>10} {:>8}",
+                "  {:<22} {:<22} {:<8} {:>8} {:>6} {:>10} {:>8}  {}",
                 text(&node["name"]),
                 text(&node["address"]),
                 text(&node["standing"]),
                 text(&node["load"]),
+                text(&node["weight"]),
                 text(&node["in_flight"]),
                 text(&node["pid"]),
+                agent(&node["agent"]),
             ));
         }
     }
     lines.join("\n")
+}
+
+/// What an agent says, in a word or two.
+fn agent(says: &Value) -> String {
+    if says.is_null() {
+        return String::from("-");
+    }
+    let mut words = Vec::new();
+    if says["silent"] == true {
+        words.push(String::from("silent"));
+    }
+    if says["works"] == false {
+        words.push(String::from("down"));
+    }
+    if says["takes"] == false {
+        words.push(String::from("drain"));
+    }
+    if says["percent"] != 100 {
+        words.push(format!("{}%", says["percent"]));
+    }
+    if let Some(reason) = says["reason"].as_str() {
+        words.push(format!("({reason})"));
+    }
+    if words.is_empty() {
+        words.push(String::from("up"));
+    }
+    words.join(" ")
 }

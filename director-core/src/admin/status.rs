@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Told;
-use crate::cluster::ClosedBy;
+use crate::agent::AgentState;
+use crate::cluster::{ClosedBy, Node};
 use crate::host;
 use crate::metrics::host_counts;
 use crate::service::Service;
@@ -43,8 +44,11 @@ struct NodeStatus {
     address: String,
     standing: &'static str,
     load: Option<f64>,
-    /// Its configured weight.
-    weight: u32,
+    /// Its weight of now: the configured one, as far as its agent lets it.
+    weight: f64,
+    /// What its agent says, if it has one that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentStatus>,
     /// Who keeps new sessions from it: `operator`, `agent`.
     closed_by: Vec<&'static str>,
     in_flight: usize,
@@ -55,6 +59,41 @@ struct NodeStatus {
     pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     starts: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct AgentStatus {
+    /// It was not heard when it was last asked; what it said before may still hold.
+    silent: bool,
+    /// Since when, in seconds.
+    heard_before: Option<f64>,
+    percent: u32,
+    max_sessions: Option<u32>,
+    takes: bool,
+    works: bool,
+    reason: Option<String>,
+}
+
+fn agent_status(node: &Node) -> AgentStatus {
+    let AgentState {
+        percent,
+        most,
+        takes,
+        works,
+        reason,
+        heard_at,
+        silent,
+    } = node.agent();
+    let before = |at| node.now().saturating_sub(at).as_secs_f64();
+    AgentStatus {
+        silent,
+        heard_before: heard_at.map(before),
+        percent,
+        max_sessions: most,
+        takes,
+        works,
+        reason,
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -107,7 +146,8 @@ fn service_status(service: &Service, sessions: &[host::SessionStanding]) -> Serv
                     address: node.address.to_string(),
                     standing: node.standing().as_str(),
                     load: node.load(),
-                    weight: node.weight,
+                    weight: node.weight_now(),
+                    agent: service.settings.agent.map(|_asked| agent_status(node)),
                     closed_by: node.closed_by().into_iter().map(ClosedBy::as_str).collect(),
                     in_flight: node.in_flight(),
                     entered: node.entered(),

@@ -4,6 +4,7 @@
 //! death) goes out through the node's health task and [`Cluster::on_death`]. The rules are pure:
 //! [`pick`](self) for the choice, [`crate::health::standing`] for the standing.
 
+mod agents;
 mod drain;
 mod meters;
 mod node;

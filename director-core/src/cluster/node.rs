@@ -1,13 +1,14 @@
 //! One node: its address, its standing, and what is under way on it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::agent::AgentState;
 use crate::health::standing::{Change, Duty, Health, Standing};
 
 use super::NodeId;
@@ -61,6 +62,10 @@ pub struct Node {
     pub(super) meters: Meters,
     pub(crate) questions: Questions,
     ends: Mutex<Ends>,
+    pub(super) agent: Mutex<AgentState>,
+    /// Of what it said: the weight of now in hundredths, and the sessions that it takes.
+    pub(super) percent: AtomicU32,
+    pub(super) agent_most: AtomicU32,
     /// Who keeps new sessions from it, a bit for each.
     pub(super) closed: AtomicU8,
     closed_since: Mutex<Option<Duration>>,
@@ -94,6 +99,9 @@ impl Node {
             meters,
             questions: Questions::new(),
             ends: Mutex::default(),
+            agent: Mutex::default(),
+            percent: AtomicU32::new(100),
+            agent_most: AtomicU32::new(u32::MAX),
             closed: AtomicU8::new(0),
             closed_since: Mutex::default(),
             in_flight: AtomicUsize::new(0),
@@ -161,7 +169,8 @@ impl Node {
 
     /// Sessions that it may have at once.
     fn most(&self) -> usize {
-        self.max_sessions.map_or(usize::MAX, |most| most as usize)
+        let says = self.agent_most.load(Ordering::Relaxed);
+        self.max_sessions.unwrap_or(u32::MAX).min(says) as usize
     }
 
     /// It tells its load: sessions that begin from now on are not in it.
@@ -190,13 +199,20 @@ impl Node {
         self.health().load()
     }
 
+    /// Its weight of now: the configured one, as far as its agent lets it.
+    #[must_use]
+    pub fn weight_now(&self) -> f64 {
+        let percent = self.percent.load(Ordering::Relaxed);
+        f64::from(self.weight) * f64::from(percent) / 100.0
+    }
+
     /// What the balancer compares.
     pub(super) fn candidate(&self, now: Duration) -> Candidate {
         let health = self.health();
         let sessions = self.in_flight();
         let since = self.since.load(Ordering::Relaxed);
         let work = work(health.load(), since, sessions);
-        let weight = f64::from(self.weight) * health.weight(now);
+        let weight = self.weight_now() * health.weight(now);
         Candidate {
             id: self.id,
             standing: health.standing(now),

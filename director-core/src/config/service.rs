@@ -8,6 +8,7 @@ use director_recovery::Limits;
 use super::settings::ServiceSettings;
 use super::table::Table;
 use super::tls;
+use crate::agent::AgentSettings;
 use crate::cluster::Balance;
 use crate::health::standing::HealthSettings;
 use crate::host::{SpoolBounds, Timeouts};
@@ -35,6 +36,7 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
     let listen = listen(&mut table);
     let nodes = super::nodes::read(&mut table);
     let balance = balance(&mut table);
+    let agent = agent(&mut table);
     let timeouts = timeouts(&mut table);
     let limits = limits(&mut table);
     let spool = spool(&mut table);
@@ -55,6 +57,7 @@ pub(super) fn check(name: &str, mut table: Table<'_>) -> Option<ServiceSettings>
         any_port: false,
         nodes: nodes?,
         balance: balance?,
+        agent: agent?,
         max_sessions,
         stop_grace,
         drain_deadline,
@@ -144,6 +147,28 @@ fn balance(table: &mut Table<'_>) -> Option<Balance> {
             None
         }
     }
+}
+
+/// How agents are asked; `Some(None)` when there are none. `None` only after a mistake was noted.
+fn agent(table: &mut Table<'_>) -> Option<Option<AgentSettings>> {
+    let given = table.has("agent");
+    let Some(mut agent) = table.table("agent") else {
+        return (!given).then_some(None);
+    };
+    if !agent.has("port") {
+        agent.missing("port", "the agents' port, at each node's address");
+    }
+    let port = agent.optional_count("port", 1..=u32::from(u16::MAX));
+    let every = agent.duration("every", Duration::from_secs(2), SECOND / 10..=LONG);
+    let timeout = agent.duration("timeout", SECOND, SHORT..=LONG);
+    let keep = agent.duration("keep", Duration::from_secs(30), Duration::ZERO..=LONG);
+    agent.finish();
+    Some(Some(AgentSettings {
+        port: u16::try_from(port?).ok()?,
+        every,
+        timeout,
+        keep,
+    }))
 }
 
 fn timeouts(table: &mut Table<'_>) -> Timeouts {

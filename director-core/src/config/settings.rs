@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use director_recovery::Limits;
 
+use crate::agent::AgentSettings;
 use crate::cluster::{Balance, NodeSettings};
 use crate::health::standing::HealthSettings;
 use crate::host::{SpoolBounds, Timeouts};
@@ -58,6 +59,8 @@ pub struct ServiceSettings {
     pub max_sessions: u32,
     /// How long sessions may go on after a stop was asked for.
     pub stop_grace: Duration,
+    /// How the nodes' agents are asked; `None`: there are none.
+    pub agent: Option<AgentSettings>,
     /// How long sessions may stay on a node that drains; `None`: until they end.
     pub drain_deadline: Option<Duration>,
     /// How long things may take.

@@ -234,6 +234,22 @@ const MISTAKES: &[(&str, &str)] = &[
         "FILE:10:1: services.two.tcp_keepalive: found \"1ms\", right would be from \"1s\"",
     ),
     (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\nagent = {}",
+        "FILE:10:1: services.two.agent.port: found nothing, right would be the agents' port",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\nagent = {port = 0}",
+        "FILE:10:10: services.two.agent.port: found 0, right would be a whole number from 1 to 65535",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\nagent = {port = 1, every = \"1ms\"}",
+        "FILE:10:20: services.two.agent.every: found \"1ms\", right would be from \"100ms\"",
+    ),
+    (
+        "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nnodes = [\"127.0.0.1:1\"]\nagent = 9999",
+        "FILE:10:1: services.two.agent: found 9999, right would be a table",
+    ),
+    (
         "[services.two]\nplugin = \"x\"\nlisten = \"127.0.0.1:0\"\nspawn = {}",
         "FILE:9:1: services.two.spawn.command: found nothing, right would be a program",
     ),
@@ -517,6 +533,7 @@ fn every_setting_is_documented() {
         ("[services.x]", ""),
         ("[services.x.budget]", "budget."),
         ("[services.x.spawn]", ""),
+        ("[services.x.agent]", "agent."),
         ("[services.x.tls]", ""),
         ("[services.x.node_tls]", ""),
     ] {

@@ -129,6 +129,8 @@ pub struct Health {
     /// When it last came back; `None` for one that never was away.
     returned: Option<Duration>,
     load: Option<f64>,
+    /// Its agent says that it does not work: no probe brings it back.
+    told_down: bool,
     leaving: bool,
     busy_at: Option<Duration>,
     /// Failed attempts since the last reply.
@@ -158,6 +160,7 @@ impl Health {
             known: false,
             returned: None,
             load: None,
+            told_down: false,
             leaving: false,
             busy_at: None,
             failures: 0,
@@ -344,9 +347,30 @@ impl Health {
         self.suspect(Suspicion::WatchEnded, now)
     }
 
+    /// Its agent says whether it works. Down it is at once by that; up it comes by a trial, which is made
+    /// soon.
+    pub fn agent_says(&mut self, works: bool, now: Duration) -> Change {
+        let was_down = std::mem::replace(&mut self.told_down, !works);
+        match (works, self.state) {
+            (false, State::Up | State::Suspect { .. }) => self.die(Suspicion::Agent, now),
+            (true, State::Down { .. }) if was_down => {
+                self.state = State::Down {
+                    trials: 0,
+                    next: now,
+                };
+                Change::Nothing
+            }
+            (true | false, _) => Change::Nothing,
+        }
+    }
+
     /// A probe was answered.
     pub fn probe_answered(&mut self, load: NodeLoad, now: Duration) -> Change {
         let told = self.told(load);
+        if self.told_down {
+            // Tried again, as long as it says so.
+            return self.probe_failed(now, 1.0);
+        }
         let was = std::mem::replace(&mut self.state, State::Up);
         if !std::mem::replace(&mut self.known, true) {
             return Change::Appeared;

@@ -17,6 +17,8 @@ pub enum Suspicion {
     Silent,
     /// Its watch ended.
     WatchEnded,
+    /// Its agent says that it does not work.
+    Agent,
     /// Somebody asked it, and it did not answer.
     Asked,
 }
@@ -32,6 +34,7 @@ impl Suspicion {
             Self::Failed(kind) => kind.as_str(),
             Self::Silent => "it is silent",
             Self::WatchEnded => "its watch ended",
+            Self::Agent => "its agent says so",
             Self::Asked => "it did not answer when it was asked",
         }
     }

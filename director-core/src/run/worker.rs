@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::{RunError, system};
+use crate::agent;
 use crate::health;
 use crate::host::{Stop, Stopper};
 use crate::service::{Door, Service, Stops, accept};
@@ -212,6 +213,10 @@ async fn work(seat: Seat) -> bool {
     let mut own = JoinSet::new();
     for service in &seat.cares_for {
         for node in service.cluster.nodes() {
+            if let Some(settings) = service.settings.agent {
+                let cluster = Arc::clone(&service.cluster);
+                health.spawn_local(agent::keep(cluster, Arc::clone(&node), settings));
+            }
             health.spawn_local(health::keep(
                 Arc::clone(&service.cluster),
                 node,
