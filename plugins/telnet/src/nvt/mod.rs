@@ -5,6 +5,8 @@
 
 pub mod command;
 pub mod encode;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod options;
 pub mod parser;
 pub mod q;

@@ -1,0 +1,7 @@
+//! One direction of a Telnet connection.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| director_telnet::nvt::fuzzed::stream(bytes));
