@@ -24,6 +24,8 @@ struct Farm {
     shares: Shares,
     places: Places,
     seed: u64,
+    /// How often a host was looked at.
+    looks: std::cell::Cell<usize>,
 }
 
 impl Nodes for Farm {
@@ -32,6 +34,7 @@ impl Nodes for Farm {
     }
 
     fn candidate(&self, id: NodeId) -> Option<Candidate> {
+        self.looks.set(self.looks.get() + 1);
         let host = self.hosts.get(id as usize)?;
         let sessions = f64::from(host.sessions);
         let work = node::work(host.reported, u64::from(host.since), host.sessions as usize);
@@ -79,6 +82,7 @@ impl Farm {
             shares: Shares::new(weights),
             places: Places::new(&named),
             seed,
+            looks: std::cell::Cell::new(0),
         }
     }
 
@@ -229,4 +233,21 @@ fn a_key_stays_with_its_node_while_that_is_fit_and_then_goes_to_one_other() {
             .map(|key| of(&farm, mix(key)))
             .collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn a_choice_looks_at_as_few_of_ten_thousand_hosts_as_of_ten() {
+    for hosts in [10, 10_000] {
+        let mut farm = Farm::new(&vec![1; hosts], 11);
+        // A third of them is not fit.
+        for host in farm.hosts.iter_mut().step_by(3) {
+            host.up = false;
+        }
+        for key in 0..1_000 {
+            farm.begin();
+            pick::by_key(&farm, mix(key), &[], &mut || mix(key)).unwrap();
+        }
+        let looks = farm.looks.get();
+        assert!(looks < 2 * 1_000 * 4, "{looks} looks, {hosts} hosts");
+    }
 }

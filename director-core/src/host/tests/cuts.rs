@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::plugin::{Action, Task, Ticket, answer, established, event, failed};
 use super::stage::{SOON, Stage, accept, ended, line, nodes, play, rest, until, write};
-use crate::cluster::Standing;
+use crate::cluster::{ClosedBy, Standing};
 use crate::host::{Outcome, Timeouts};
 
 async fn to_attempt(ticket: Ticket, first: abi::Event) -> Action {
@@ -64,6 +64,45 @@ fn an_attempt_that_reads_fails_at_once_and_goes_on_elsewhere() {
         assert_eq!(rest(&mut dead).await, (Vec::new(), false), "reset");
         let end = ended(session).await;
         assert_eq!((end.outcome, end.switches), (Outcome::Ended, 1));
+    });
+}
+
+#[test]
+fn a_session_stays_on_a_node_that_drains_until_the_deadline_moves_it() {
+    play(|| async {
+        let (listeners, addresses) = nodes(2).await;
+        let stage = Stage::new(&addresses, false, |task| async move {
+            let ticket = Ticket::open(task.chain());
+            let first = to_attempt(ticket, event(abi::Event::BEGIN)).await;
+            first.stream.due(false);
+            let told = first.stream.line().await.unwrap();
+            task.stream.write(told.as_bytes()).await.unwrap();
+            assert_eq!(first.stream.line().await, Err(abi::CODE_CUT));
+            ticket.step(failed(abi::kind::LOST, 0, 0)).await.unwrap();
+            let second = to_attempt(ticket, anywhere()).await;
+            assert_ne!(second.node, first.node);
+            let told = second.stream.line().await.unwrap();
+            task.stream.write(told.as_bytes()).await.unwrap();
+            ticket.step(event(abi::Event::REPLIED)).await.unwrap();
+            task.stream.close().await.unwrap();
+            Ok(())
+        })
+        .await;
+        let (mut client, session) = stage.client().await;
+        let (mut drained, which) = either(&listeners).await;
+        let node = stage.cluster.node(which).unwrap();
+        stage.cluster.drain(&node, ClosedBy::Operator, true);
+        write(&mut drained, b"still here\n").await;
+        assert_eq!(line(&mut client).await, "still here\n");
+        let deadline = Arc::clone(&stage.cluster).move_at_drain_deadline(Duration::from_millis(1));
+        let moving = tokio::task::spawn_local(deadline);
+        let mut other = accept(&listeners[1 - which as usize]).await;
+        write(&mut other, b"from the other\n").await;
+        assert_eq!(line(&mut client).await, "from the other\n");
+        let end = ended(session).await;
+        assert_eq!((end.outcome, end.switches), (Outcome::Ended, 1));
+        assert_eq!(node.standing(), Standing::Draining);
+        moving.abort();
     });
 }
 
