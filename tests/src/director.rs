@@ -93,6 +93,22 @@ impl Director {
         }
     }
 
+    /// Runs `director` with these arguments, towards this director; what it prints.
+    ///
+    /// # Errors
+    /// When it fails, with what it says.
+    pub async fn command(&self, arguments: &[&str]) -> io::Result<String> {
+        let mut command = Command::new(programs::director()?);
+        command.args(arguments).arg("--admin").arg(&self.admin);
+        let output = command.kill_on_drop(true).output().await?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let text = format!("refuses {arguments:?}: {said}");
+            return Err(self.program.trouble(&text));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// What `/status` says.
     ///
     /// # Errors
@@ -228,7 +244,7 @@ pub struct Status(pub Value);
 pub struct NodeStatus {
     /// `host:port`.
     pub address: String,
-    /// `up`, `suspect`, `down`, `leaving`.
+    /// `up`, `suspect`, `down`, `leaving`, `draining`.
     pub standing: String,
     /// Sessions in flight on it.
     pub in_flight: u64,

@@ -70,12 +70,20 @@ impl Mirrors {
     /// # Errors
     /// When it does not start, or does not find its nodes well.
     pub async fn director(&self) -> io::Result<Director> {
+        self.director_with("").await
+    }
+
+    /// The same, with more lines of the service's settings.
+    ///
+    /// # Errors
+    /// As [`director`](Self::director).
+    pub async fn director_with(&self, more: &str) -> io::Result<Director> {
         let settings = director::Settings {
             service: "fetch".to_owned(),
             plugin: programs::fetch_plugin()?,
             listen: director::LOOPBACK.to_owned(),
             nodes: self.nodes.iter().map(|node| node.address.clone()).collect(),
-            more: String::new(),
+            more: more.to_owned(),
             options: String::new(),
         };
         let director = Director::start(&settings).await?;

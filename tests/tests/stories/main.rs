@@ -11,6 +11,7 @@ mod chance;
 mod chat;
 mod conformance;
 mod downloads;
+mod drains;
 mod failover;
 mod first_command;
 mod ftp_aborts;
