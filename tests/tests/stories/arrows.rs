@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &str, bool)] = &[
     ("director-sdk", "director-recovery", true), // the test kit
     ("director-chat", "director-sdk", false),
     ("director-ftp", "director-sdk", false),
+    ("director-telnet", "director-sdk", false),
     ("director-fetch", "director-sdk", false),
     ("bench", "director-tests", false), // how programs are started and asked: no program's own code
 ];
