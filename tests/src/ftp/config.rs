@@ -188,6 +188,9 @@ fn vsftpd(setup: &Setup, folder: &Folder, ip: &str, port: u16) -> String {
     // A session that was stopped between the file's opening and its data connection, and wakes when that has gone,
     // waits as long for another; a minute is as long as the stories wait.
     lines.push("accept_timeout=20".to_owned());
+    // A reset behind more than its full buffer took is out of the window, and the kernel throws it away (RFC 9293,
+    // section 3.10.7.4): such a session takes its data connection for alive for five minutes.
+    lines.push("data_connection_timeout=20".to_owned());
     // Its sandbox is for kernels of its own time; namespaces of its own would hide its children.
     lines.extend(
         "background=NO local_enable=YES write_enable=YES local_umask=022 \
