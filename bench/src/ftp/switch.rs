@@ -18,9 +18,12 @@ use super::ways;
 /// Bytes a second that a server gives: a pause of a switch is then far longer than one between two pieces.
 const RATE: u64 = 20_000_000;
 /// Bytes of the file: some seconds of it.
-const BIG: usize = 24 << 20;
-/// The fault comes when so many bytes have come.
-const FAULT_AT: u64 = 6 << 20;
+const BIG: usize = 40 << 20;
+/// The fault comes when so many bytes have come: 0.8 seconds after the other server was probed. The first process of
+/// a standalone ProFTPD sleeps for 0.4 seconds after each session that has ended (`PR_TUNABLE_EINTR_RETRY_INTERVAL`
+/// in its `options.h`, twice) and greets nobody meanwhile; a probe is a session. That is the server's own pause,
+/// directly too, and not a switch's.
+const FAULT_AT: u64 = 16 << 20;
 
 /// How the server dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
