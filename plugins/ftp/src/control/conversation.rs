@@ -256,6 +256,7 @@ impl Conversation {
     ///
     /// The session cannot go on.
     pub(crate) async fn log_in(&mut self, mut step: LogIn) -> Result<Reply, Failure> {
+        self.chain.take_not_understood();
         match self.director.direct(&mut self.chain, &mut step).await {
             Ok(reply) => {
                 if reply.code == NOT_LOGGED_IN {
@@ -266,7 +267,11 @@ impl Conversation {
                 Ok(reply)
             }
             Err(exception) => {
+                let last = self.chain.take_not_understood();
                 let code = self.told(exception, None)?.code;
+                if let Some(last) = last {
+                    return Ok(last);
+                }
                 // RFC 959 section 5.4 has nothing else for USER and PASS that cannot be answered.
                 self.over = true;
                 let text = "No server can let you in now.";

@@ -18,6 +18,10 @@ use crate::up::placement::Wanted;
 /// 530: not logged in. RFC 959 section 5.4.
 pub(crate) const NOT_LOGGED_IN: u16 = 530;
 
+/// 500: not understood. RFC 959 section 5.4 has it as a reply to USER, PASS and ACCT, and it says nothing about who
+/// logs in: vsftpd says it where its own configuration is wrong, and ends the connection.
+const NOT_UNDERSTOOD: u16 = 500;
+
 /// What one client is to a node.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -27,6 +31,8 @@ pub(crate) struct Account {
     pub(crate) shared: Arc<Shared>,
     /// Which nodes the present request wants.
     pub(crate) wanted: Wanted,
+    /// What a node said to a login that it did not understand; the answer when no other node understands it.
+    not_understood: Option<Reply>,
     /// Nodes that are not told this login's password again.
     lockout: Lockout,
     /// Alive as long as the session's link.
@@ -98,6 +104,7 @@ impl Account {
             state: State::default(),
             shared,
             wanted: Wanted::any(),
+            not_understood: None,
             lockout: Lockout::default(),
             link: Weak::new(),
             leaving: false,
@@ -107,6 +114,11 @@ impl Account {
     /// Another login begins: what nodes have said to the last one is not about it.
     pub(crate) fn begin_login(&mut self) {
         self.lockout = Lockout::default();
+    }
+
+    /// What a node said to the last login that no node could answer, if it was a word of its own.
+    pub(crate) fn take_not_understood(&mut self) -> Option<Reply> {
+        self.not_understood.take()
     }
 
     /// Whether there is a link to take leave of; from now on none is made.
@@ -281,6 +293,12 @@ impl Request<Account> for LogIn {
             }
             Self::Whole(credentials) => log_in(link, credentials, &mut account.lockout).await?,
         };
+        if reply.code == NOT_UNDERSTOOD {
+            account.not_understood = Some(reply);
+            // Not its words: some servers repeat a command that they do not know.
+            let failure = Failure::new(Kind::Garbled, "the node does not understand a login");
+            return Err(failure.with_code(NOT_UNDERSTOOD.into()));
+        }
         if reply.is_complete() {
             account.learn(link).await?;
             if std::mem::take(&mut link.fresh) {

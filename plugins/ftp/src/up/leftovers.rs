@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use director_sdk::{Failure, NodeId};
+use zeroize::Zeroizing;
 
 use crate::control::link::Link;
 use crate::control::state::State;
@@ -18,7 +19,8 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
     host: Option<Vec<u8>>,
-    user: Vec<u8>,
+    /// Zeroed when it is forgotten, as the session's own copy is.
+    user: Zeroizing<Vec<u8>>,
 }
 
 impl Owner {
@@ -26,7 +28,7 @@ impl Owner {
     pub(crate) fn of(state: &State) -> Option<Self> {
         Some(Self {
             host: state.host.clone(),
-            user: state.login.credentials()?.user.to_vec(),
+            user: state.login.credentials()?.user.clone(),
         })
     }
 }

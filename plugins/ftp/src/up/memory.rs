@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::up::placement::Wanted;
 
 /// For how long a node that could not be had is not waited for.
 pub(crate) const ABSENT: Duration = Duration::from_secs(5);
-/// How many written paths are remembered, and for how long.
+/// How many written paths are remembered, of all users together, and for how long.
 const MOST_WRITTEN: usize = 4096;
 const REMEMBERED: Duration = Duration::from_secs(300);
 
@@ -36,7 +38,8 @@ struct Written {
 /// A file, as one user calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
-    user: Vec<u8>,
+    /// Zeroed when it is forgotten, as the session's own copy is.
+    user: Zeroizing<Vec<u8>>,
     /// Absolute, or from where the login leads.
     path: Vec<u8>,
 }
@@ -59,7 +62,7 @@ impl Place {
             }
         }
         Self {
-            user: user.to_vec(),
+            user: Zeroizing::new(user.to_vec()),
             path: steps.join(&b'/'),
         }
     }
@@ -115,9 +118,9 @@ impl Memory {
     /// Keeps what a request has learnt of nodes that could not be had.
     pub(crate) fn learn(&self, wanted: &Wanted, now: Duration) {
         self.with(|known| {
-            for name in wanted.absentees() {
+            for name in wanted.found_absent() {
                 let until = now.saturating_add(ABSENT);
-                known.absent.entry(name.to_owned()).or_insert(until);
+                known.absent.insert(name.to_owned(), until);
             }
         });
     }
@@ -180,11 +183,27 @@ impl Known {
         nearest.map(|written| written.node.as_str())
     }
 
+    /// Forgets the oldest path of the user who has most of them: nobody's many push another's few out.
+    fn forget_one(&mut self) {
+        let mut shares: BTreeMap<&[u8], usize> = BTreeMap::new();
+        for written in &self.written {
+            *shares.entry(written.place.user.as_slice()).or_default() += 1;
+        }
+        let most = shares.into_iter().max_by_key(|(_, share)| *share);
+        let oldest = most.and_then(|(user, _)| {
+            let mut written = self.written.iter();
+            written.position(|written| written.place.user.as_slice() == user)
+        });
+        if let Some(oldest) = oldest {
+            self.written.remove(oldest);
+        }
+    }
+
     fn put(&mut self, place: Place, node: &str, now: Duration) {
         self.written
             .retain(|written| written.place != place && written.until > now);
         if self.written.len() >= MOST_WRITTEN {
-            self.written.pop_front();
+            self.forget_one();
         }
         self.written.push_back(Written {
             place,
@@ -207,6 +226,42 @@ mod tests {
             memory.wrote(place, "n", Duration::ZERO);
         }
         assert_eq!(memory.with(|known| known.written.len()), MOST_WRITTEN);
+    }
+
+    /// One user's many files do not push another's few out.
+    #[test]
+    fn a_user_has_a_fair_share_of_what_is_remembered() {
+        let memory = Memory::default();
+        let few = Place::of(b"few", None, b"x");
+        memory.wrote(few.clone(), "a", Duration::ZERO);
+        for n in 0..2 * MOST_WRITTEN {
+            let place = Place::of(b"many", None, n.to_string().as_bytes());
+            memory.wrote(place, "n", Duration::ZERO);
+        }
+        assert_ne!(memory.readers(&few, Duration::ZERO), Wanted::any());
+        assert_eq!(memory.with(|known| known.written.len()), MOST_WRITTEN);
+    }
+
+    /// A node that is found away again is not waited for anew; one that was merely known to be is.
+    #[test]
+    fn an_absence_is_renewed_by_those_who_found_it() {
+        let memory = Memory::default();
+        let primary = ["a", "b"].map(str::to_owned);
+        let writers = |at: Duration| memory.writers(&primary, Ties::None, at);
+        let mut found = writers(Duration::ZERO);
+        found.lost("a");
+        memory.learn(&found, Duration::ZERO);
+        let knows = writers(ABSENT / 2);
+        memory.learn(&knows, ABSENT / 2);
+        let mut later = writers(ABSENT);
+        assert_eq!(accepted(&mut later, &["b"]), None);
+        // It was asked for before the first absence was over, and its end noted after that.
+        let mut again = writers(ABSENT);
+        again.lost("a");
+        memory.learn(&found, Duration::ZERO);
+        memory.learn(&again, ABSENT + ABSENT / 2);
+        let mut soon = writers(2 * ABSENT);
+        assert_eq!(accepted(&mut soon, &["b"]).as_deref(), Some("b"));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! word is said to it, and the next is picked. A better node that never comes is taken to be absent when
 //! a declined one is picked for the second time, and for some seconds nobody waits for it.
 
+use std::collections::BTreeSet;
+
 use director_sdk::{Failure, Kind};
 
 /// Which nodes a request wants, best first, and which it has declined so far.
@@ -15,6 +17,8 @@ pub(crate) struct Wanted {
     /// Nodes outside the order will do, when none of it can be had.
     others: bool,
     absent: Vec<bool>,
+    /// Names of those that this request itself has found away.
+    found: BTreeSet<String>,
     /// By rank and name: nodes outside the order have one rank together.
     declined: Vec<(usize, String)>,
 }
@@ -39,6 +43,7 @@ impl Wanted {
             absent: order.iter().map(|name| is_absent(name)).collect(),
             order,
             others,
+            found: BTreeSet::new(),
             declined: Vec::new(),
         }
     }
@@ -61,7 +66,11 @@ impl Wanted {
         let before = self.declined.iter().any(|(_, declined)| declined == name);
         if before && best == Some(rank) {
             // All were to be had by now; what is better than this one was not.
-            self.absent.iter_mut().take(rank).for_each(|it| *it = true);
+            for (listed, absent) in self.order.iter().zip(&mut self.absent).take(rank) {
+                if !std::mem::replace(absent, true) {
+                    self.found.insert(listed.clone());
+                }
+            }
             return Look::Accept;
         }
         if !before {
@@ -105,16 +114,16 @@ impl Wanted {
     /// The node of this name was lost: it is not waited for.
     pub(crate) fn lost(&mut self, name: &str) {
         for (listed, absent) in self.order.iter().zip(&mut self.absent) {
-            *absent |= listed == name;
+            if listed == name {
+                *absent = true;
+                self.found.insert(listed.clone());
+            }
         }
     }
 
-    /// Names of the nodes that were not to be had.
-    pub(crate) fn absentees(&self) -> impl Iterator<Item = &str> {
-        let names = self.order.iter().zip(&self.absent);
-        names
-            .filter(|(_, absent)| **absent)
-            .map(|(name, _)| name.as_str())
+    /// Names of the nodes that this request has found away; not of those that were known to be.
+    pub(crate) fn found_absent(&self) -> impl Iterator<Item = &str> {
+        self.found.iter().map(String::as_str)
     }
 }
 

@@ -29,11 +29,16 @@ impl Verb for Help {
             return talk.say(list()).await;
         }
         let name = String::from_utf8_lossy(argument).to_ascii_uppercase();
-        let reply = match super::find(&name) {
-            Some(verb) => Reply::new(214, usage(verb)),
-            None => Reply::new(502, "Unknown command."),
-        };
-        talk.say(reply).await
+        talk.say(of(&name)).await
+    }
+}
+
+/// What is told of one command: of one that is refused, too, that it is not offered.
+pub(super) fn of(name: &str) -> Reply {
+    match super::find(name) {
+        Some(verb) if verb.offered() => Reply::new(214, usage(verb)),
+        Some(verb) => Reply::new(502, format!("{} is not offered.", verb.name())),
+        None => Reply::new(502, "Unknown command."),
     }
 }
 

@@ -183,6 +183,9 @@ mod tests {
         for name in ["CPSV", "ESTP", "MFF", "SSCN", "PRET"] {
             assert!(find(name).is_some_and(|verb| !verb.offered()), "{name}");
         }
+        assert_eq!(help::of("CCC").code, 502);
+        assert_eq!(help::of("WHAT").code, 502);
+        assert_eq!(help::of("RETR").code, 214);
         let mut listed = Vec::new();
         help::list().encode(&mut listed);
         let listed = String::from_utf8(listed).unwrap();

@@ -66,6 +66,41 @@ fn a_node_that_ends_instead_of_saying_no_gets_a_password_three_times_at_most() {
     assert!((1..=3).contains(&asked), "{asked}");
 }
 
+/// RFC 959 section 5.4: a 500 says nothing about who asks. vsftpd says it where its own folders are wrong, and ends.
+#[test]
+fn a_node_that_cannot_let_anybody_in_is_not_the_answer() {
+    let oops = "500 OOPS: vsftpd: cannot locate user\r\n";
+    for line in ["USER ann", "PASS secret"] {
+        let (world, told) = world_of(
+            "{}",
+            &[("a", whims(&[(line, oops)])), ("b", Whims::default())],
+        );
+        world.declare_down("b");
+        world.run(async {
+            let mut client = Client::of(&world).await;
+            if line != "USER ann" {
+                assert_eq!(client.says("USER ann").await, "331 Password?");
+                world.revive("b");
+                assert_eq!(client.says("PASS secret").await, "230 In.", "{line}");
+            } else {
+                world.revive("b");
+                client.logs_in().await;
+            }
+            assert_eq!(at(&told), "b");
+        });
+        drop(world);
+        let (world, _) = world_of("{}", &[("a", whims(&[(line, oops)]))]);
+        world.run(async {
+            let mut client = Client::of(&world).await;
+            let mut heard = client.says("USER ann").await;
+            if line != "USER ann" {
+                heard = client.says("PASS secret").await;
+            }
+            assert_eq!(heard, "500 OOPS: vsftpd: cannot locate user", "{line}");
+        });
+    }
+}
+
 #[test]
 fn no_log_has_a_password_in_it() {
     for echo in [
