@@ -69,6 +69,9 @@ async fn watching(
     greeted(shared, node, &mut replies).await?;
     node.write_all(b"FEAT\r\n").await?;
     let offers = next(node, &mut replies).await?;
+    if offers.code == NOT_AVAILABLE {
+        return Err(ended(&offers));
+    }
     if offers.is_complete() {
         shared.learn(node.node(), Features::of(&offers));
     }

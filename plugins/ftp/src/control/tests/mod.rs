@@ -427,6 +427,24 @@ fn what_no_client_should_say_is_answered_as_the_rfcs_say() {
     assert_eq!(world.finish(), Leftover::default());
 }
 
+/// A 421 to the watch is for the sleepy, whenever it comes: no sign against the node.
+#[test]
+fn a_421_to_the_watchs_question_is_no_sign_against_the_node() {
+    let sleepy = Whims {
+        instead: vec![("FEAT", "421 Timeout.\r\n")],
+        ..Whims::default()
+    };
+    let (world, _) = world_of("{}", &[("a", sleepy)]);
+    world.watch("a");
+    world.pass(Duration::from_secs(1));
+    let ends: Vec<_> = world
+        .ended()
+        .iter()
+        .map(|end| (end.kind, end.code))
+        .collect();
+    assert_eq!(ends, [(Some(Kind::Unknown), 421)]);
+}
+
 #[test]
 fn features_are_those_of_all_nodes_and_the_directors() {
     let other = Whims {
