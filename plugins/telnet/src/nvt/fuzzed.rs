@@ -184,8 +184,9 @@ pub fn payloads(bytes: &[u8]) {
     for name in payload.split(|byte| *byte == *option) {
         types.learn(name);
     }
+    let mut asked = 0;
     for _ in 0..2 * ttype::MAX_TYPES {
-        if let Some(name) = types.answer() {
+        if let Some(name) = types.answer(&mut asked) {
             assert!(text::can_be_said(name) && name.len() <= ttype::MAX_NAME);
         }
     }

@@ -1,10 +1,13 @@
 //! What a client says, on its way to the host.
 
+use std::borrow::Cow;
+
 use super::agreed::{self, Performer, Speaker};
 use super::from_host::Talk;
 use super::host::Asker;
-use super::option::{NAWS, NEW_ENVIRON, OLD_ENVIRON, TIMING_MARK};
+use super::option::{FLOW, NAWS, NEW_ENVIRON, OLD_ENVIRON, TIMING_MARK};
 use super::user::Dropping;
+use crate::nvt::options::environ;
 use crate::nvt::{Command, Event, Verb, encode};
 use crate::options::Replay;
 
@@ -98,7 +101,15 @@ impl Talk<'_> {
         if !std::mem::take(&mut self.user.owes_difference) {
             return;
         }
-        for (verb, option) in agreed::difference(&self.user.agreed, &self.host.agreed) {
+        let differences = agreed::difference(&self.user.agreed, &self.host.agreed);
+        let has_flow = |agreed: &agreed::Agreed| agreed.is_on(Performer::Client, FLOW);
+        if has_flow(&self.user.agreed) && has_flow(&self.host.agreed) {
+            for payload in self.host.flow.difference(self.user.flow) {
+                encode::subnegotiation(self.to_client.end(), FLOW, &payload);
+            }
+        }
+        self.user.flow = self.host.flow;
+        for (verb, option) in differences {
             self.ask_client(verb, option);
         }
     }
@@ -142,12 +153,11 @@ impl Talk<'_> {
     fn client_tells(&mut self, event: &Event<'_>, option: u8, payload: &[u8]) {
         let allowed = match option {
             NEW_ENVIRON | OLD_ENVIRON => {
-                super::environ::allowed(payload, &self.user.shared.options.environment)
+                environ::filter(option, payload, &self.user.shared.options.environment)
             }
-            _ => None,
+            _ => Cow::Borrowed(payload),
         };
-        let told = allowed.as_deref().unwrap_or(payload);
-        self.user.remembered.learn(option, told);
+        self.user.remembered.learn(option, &allowed);
         if option == NAWS
             && let Some((columns, rows)) = self.user.remembered.size()
         {
@@ -158,8 +168,8 @@ impl Talk<'_> {
             return;
         }
         match &allowed {
-            Some(allowed) => encode::subnegotiation(self.to_host.end(), option, allowed),
-            None => encode::event(self.to_host.end(), event),
+            Cow::Owned(allowed) => encode::subnegotiation(self.to_host.end(), option, allowed),
+            Cow::Borrowed(_) => encode::event(self.to_host.end(), event),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::agreed::Speaker;
 use super::host::{Asker, Host};
-use super::option::TIMING_MARK;
+use super::option::{FLOW, TIMING_MARK};
 use super::user::User;
 use crate::live::outgoing::Outgoing;
 use crate::login::Next;
@@ -32,6 +32,14 @@ impl Talk<'_> {
             Event::Command(Command::DataMark) => {
                 encode::event(self.to_client.end(), event);
                 self.to_client.mark_urgent();
+            }
+            Event::Subnegotiation {
+                option: FLOW,
+                payload,
+            } => {
+                self.host.flow.learn(payload);
+                self.user.flow = self.host.flow;
+                encode::event(self.to_client.end(), event);
             }
             Event::Command(_)
             | Event::Subnegotiation { .. }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::agreed::Agreed;
 use super::remembered::Asked;
 use crate::login::Runner;
+use crate::nvt::options::flow::Flow;
 use crate::tier::Signs;
 
 /// Most marks that are under way; RFC 860 has a client wait for its own.
@@ -43,6 +44,8 @@ pub(crate) struct Host {
     /// Lines that are typed for the user, one at each prompt.
     pub(crate) at_prompts: VecDeque<Vec<u8>>,
     pub(crate) words: Words,
+    /// What it wants XOFF to do at its client.
+    pub(crate) flow: Flow,
     marks: VecDeque<Asker>,
 }
 

@@ -7,7 +7,6 @@
 
 pub(crate) mod agreed;
 pub(crate) mod bits;
-pub(crate) mod environ;
 pub(crate) mod from_client;
 pub(crate) mod from_host;
 pub(crate) mod host;
@@ -32,6 +31,8 @@ pub(crate) mod option {
     pub(crate) const NAWS: u8 = 31;
     /// RFC 1079.
     pub(crate) const TSPEED: u8 = 32;
+    /// RFC 1372.
+    pub(crate) const FLOW: u8 = 33;
     /// RFC 1096.
     pub(crate) const XDISPLOC: u8 = 35;
     /// RFC 1408, with the same payload as its successor.
@@ -42,6 +43,8 @@ pub(crate) mod option {
     pub(crate) const ENCRYPT: u8 = 38;
     /// RFC 1572.
     pub(crate) const NEW_ENVIRON: u8 = 39;
+    /// RFC 2066.
+    pub(crate) const CHARSET: u8 = 42;
     /// draft-altman-telnet-starttls.
     pub(crate) const START_TLS: u8 = 46;
     /// MCCP: what follows it is compressed.

@@ -2,7 +2,7 @@
 
 use super::agreed::{Performer, Speaker};
 use super::host::Host;
-use super::option::{ECHO, SGA, TIMING_MARK};
+use super::option::{ECHO, FLOW, SGA, TIMING_MARK};
 use super::user::User;
 use crate::nvt::{Event, Verb, encode};
 
@@ -14,6 +14,9 @@ pub(crate) fn play(user: &User, host: &mut Host, event: &Event<'_>, replies: &mu
             negotiate(user, host, (verb, option), replies);
         }
         Event::Subnegotiation { option, payload } | Event::Unended { option, payload } => {
+            if option == FLOW {
+                host.flow.learn(payload);
+            }
             let answer = user.remembered.answer(option, payload, &mut host.asked);
             if let Some(answer) = answer.filter(|_| host.agreed.is_on(Performer::Client, option)) {
                 encode::subnegotiation(replies, option, &answer);

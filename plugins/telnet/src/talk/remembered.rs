@@ -1,15 +1,16 @@
 //! What a client has said of itself in subnegotiations, so that another host can be told the same.
 
-use super::option::{NAWS, NEW_ENVIRON, OLD_ENVIRON, TSPEED, TTYPE, XDISPLOC};
+use super::option::{CHARSET, NAWS, NEW_ENVIRON, OLD_ENVIRON, TSPEED, TTYPE, XDISPLOC};
+use crate::nvt::options::charset;
+use crate::nvt::options::text::Text;
+use crate::nvt::options::ttype::Types;
 
 /// The first byte of an answer, and of a question: RFC 1091, RFC 1079, RFC 1096, RFC 1572.
 const IS: u8 = 0;
 const SEND: u8 = 1;
 /// News of a variable, RFC 1572.
 const INFO: u8 = 2;
-/// Most types of a terminal that are kept; RFC 1091 has lists of a few.
-const MOST_TYPES: usize = 16;
-/// Most bytes of one of them, and of any other answer but the environment.
+/// Most bytes of an answer but the environment.
 const LONGEST: usize = 128;
 /// Most bytes of an environment.
 const LONGEST_ENVIRON: usize = 1024;
@@ -18,14 +19,12 @@ const LONGEST_ENVIRON: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     size: Option<[u8; 4]>,
-    /// In their order; the client says the last one twice before it begins anew.
-    types: Vec<Box<[u8]>>,
-    /// It has begun anew: the list is whole.
-    knows_types: bool,
+    types: Types,
     speed: Option<Box<[u8]>>,
     display: Option<Box<[u8]>>,
     /// By the option that it was said with.
     environ: Option<(u8, Box<[u8]>)>,
+    charset: Option<Box<[u8]>>,
 }
 
 /// How far a host has asked for the types of the terminal.
@@ -37,7 +36,10 @@ impl Remembered {
     pub(crate) fn learn(&mut self, option: u8, payload: &[u8]) {
         match (option, payload) {
             (NAWS, [a, b, c, d]) => self.size = Some([*a, *b, *c, *d]),
-            (TTYPE, [IS, name @ ..]) if name.len() <= LONGEST => self.learn_type(name),
+            (TTYPE, [IS, name @ ..]) => self.types.learn(name),
+            (CHARSET, said) if charset::accepted(said).is_some() => {
+                self.charset = charset::accepted(said).map(Into::into);
+            }
             (TSPEED, [IS, ..]) if payload.len() <= LONGEST => self.speed = Some(payload.into()),
             (XDISPLOC, [IS, ..]) if payload.len() <= LONGEST => self.display = Some(payload.into()),
             (NEW_ENVIRON | OLD_ENVIRON, [IS, ..]) if payload.len() <= LONGEST_ENVIRON => {
@@ -58,18 +60,6 @@ impl Remembered {
         }
     }
 
-    fn learn_type(&mut self, name: &[u8]) {
-        if self.knows_types {
-            return;
-        }
-        let known = self.types.iter().any(|known| **known == *name);
-        if known || self.types.len() == MOST_TYPES {
-            self.knows_types = true;
-        } else {
-            self.types.push(name.into());
-        }
-    }
-
     /// Columns and rows of the client's window, if it has said them: RFC 1073. A side of 0 is not known.
     pub(crate) fn size(&self) -> Option<(u16, u16)> {
         let [a, b, c, d] = self.size?;
@@ -87,17 +77,16 @@ impl Remembered {
 
     /// The client's answer to a host's question.
     pub(crate) fn answer(&self, option: u8, question: &[u8], asked: &mut Asked) -> Option<Vec<u8>> {
+        if option == CHARSET {
+            return charset::answer(question, self.charset.as_deref());
+        }
         if question.first() != Some(&SEND) {
             return None;
         }
         match option {
             TTYPE => {
-                // The last one twice, and then from the beginning.
-                let at = asked.0 % (self.types.len() + 1);
-                asked.0 = asked.0.wrapping_add(1);
-                let name = self.types.get(at).or(self.types.last());
-                let name = name.map_or(b"UNKNOWN".as_slice(), |name| name);
-                Some([&[IS], name].concat())
+                let name = self.types.answer(&mut asked.0).unwrap_or(b"UNKNOWN");
+                Some(Text::Is(name).payload())
             }
             TSPEED => self.speed.as_ref().map(|said| said.to_vec()),
             XDISPLOC => self.display.as_ref().map(|said| said.to_vec()),
@@ -114,6 +103,20 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nvt::options::ttype;
+
+    #[test]
+    fn another_host_gets_the_character_set_that_was_agreed() {
+        let mut client = Remembered::default();
+        let mut asked = Asked::default();
+        let offer = b"\x01;latin1;UTF-8";
+        assert_eq!(client.answer(CHARSET, offer, &mut asked), Some(vec![3]));
+        client.learn(CHARSET, b"\x02UTF-8");
+        assert_eq!(
+            client.answer(CHARSET, offer, &mut asked),
+            Some(b"\x02UTF-8".to_vec())
+        );
+    }
 
     #[test]
     fn another_host_is_told_the_same_types() {
@@ -135,7 +138,7 @@ mod tests {
             client.learn(NEW_ENVIRON, format!("\x02\0V{n}\x01x").as_bytes());
         }
         client.learn(TTYPE, &vec![0; 100_000]);
-        assert_eq!(client.types.len(), MOST_TYPES);
+        assert_eq!(client.types.names().count(), ttype::MAX_TYPES);
         assert!(client.environ.unwrap().1.len() <= LONGEST_ENVIRON);
     }
 

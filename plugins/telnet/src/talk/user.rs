@@ -12,6 +12,7 @@ use crate::live::pending::Pending;
 use crate::login::Line;
 use crate::login::typed::Typed;
 use crate::nvt::Verb;
+use crate::nvt::options::flow::Flow;
 use crate::options::{Login, LoginWord};
 use crate::screen::Screen;
 use crate::shared::Shared;
@@ -56,6 +57,8 @@ pub(crate) struct User {
     /// The client is to be told the difference once its user has ended the line.
     pub(crate) owes_difference: bool,
     pub(crate) words: Words,
+    /// What the client was told that XOFF does.
+    pub(crate) flow: Flow,
     /// It has said IAC.
     pub(crate) is_telnet: bool,
     /// The last byte of data that went to the client.
@@ -92,6 +95,7 @@ impl User {
             asked: Vec::new(),
             owes_difference: false,
             words: Words::default(),
+            flow: Flow::default(),
             is_telnet: false,
             last: 0,
         }

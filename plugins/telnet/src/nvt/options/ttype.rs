@@ -14,8 +14,6 @@ pub struct Types {
     names: Vec<Box<[u8]>>,
     /// The client has begun to repeat itself.
     whole: bool,
-    /// How often the new host has asked since the list began.
-    asked: usize,
 }
 
 impl Types {
@@ -25,7 +23,6 @@ impl Types {
         Self {
             names: Vec::new(),
             whole: false,
-            asked: 0,
         }
     }
 
@@ -47,18 +44,15 @@ impl Types {
         self.names.iter().map(|name| &**name)
     }
 
-    /// A new host will ask, from the beginning.
-    pub const fn begin(&mut self) {
-        self.asked = 0;
-    }
-
-    /// The answer to a SEND; `None` if the client never named any.
-    pub fn answer(&mut self) -> Option<&[u8]> {
-        let at = self.asked.min(self.names.len().checked_sub(1)?);
-        self.asked = if self.asked >= self.names.len() {
+    /// The answer to a SEND of a host that has asked so often since the list began, which is counted
+    /// on; `None` if the client never named any.
+    #[must_use]
+    pub fn answer(&self, asked: &mut usize) -> Option<&[u8]> {
+        let at = (*asked).min(self.names.len().checked_sub(1)?);
+        *asked = if *asked >= self.names.len() {
             0
         } else {
-            self.asked + 1
+            *asked + 1
         };
         self.names.get(at).map(|name| &**name)
     }
@@ -76,12 +70,12 @@ mod tests {
 
     #[test]
     fn a_host_hears_them_in_the_order_of_the_client() {
-        let mut types = learnt(&["XTERM", "VT220", "VT100", "VT100", "XTERM"]);
-        let mut heard = || String::from_utf8(types.answer().unwrap().to_vec()).unwrap();
+        let types = learnt(&["XTERM", "VT220", "VT100", "VT100", "XTERM"]);
+        let mut asked = 0;
+        let mut heard = || String::from_utf8(types.answer(&mut asked).unwrap().to_vec()).unwrap();
         let all: Vec<_> = (0..6).map(|_| heard()).collect();
         assert_eq!(all, ["XTERM", "VT220", "VT100", "VT100", "XTERM", "VT220"]);
-        types.begin();
-        assert_eq!(types.answer(), Some(&b"XTERM"[..]));
+        assert_eq!(types.answer(&mut 0), Some(&b"XTERM"[..]));
     }
 
     #[test]
@@ -101,7 +95,7 @@ mod tests {
 
     #[test]
     fn bad_names_are_left_out() {
-        let mut types = learnt(&["", "-x", "a\u{1b}b", &"x".repeat(41)]);
-        assert_eq!(types.answer(), None);
+        let types = learnt(&["", "-x", "a\u{1b}b", &"x".repeat(41)]);
+        assert_eq!(types.answer(&mut 0), None);
     }
 }
