@@ -122,7 +122,7 @@ pub enum Eof {
     Auto,
     /// A logout.
     Logout,
-    /// A failure, unless the host has marked a logout.
+    /// A failure, unless the host has marked a logout, or the user has just said goodbye at a prompt.
     Failure,
 }
 

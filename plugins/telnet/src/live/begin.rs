@@ -33,6 +33,7 @@ pub(crate) fn begin(terminal: &mut Terminal, link: &mut Link, was: Tier, now: Du
     let secret = user.keys.may_be_secret();
     let was_in_a_line = user.keys.is_in_a_line();
     let unconfirmed = user.pending.take();
+    let none_unconfirmed = unconfirmed.as_ref().is_some_and(|bytes| bytes.is_empty());
     let replayed = unconfirmed.filter(|bytes| replays && is_in && !bytes.is_empty());
     if replayed.is_none() {
         user.dropping = match (secret, was_in_a_line) {
@@ -44,7 +45,7 @@ pub(crate) fn begin(terminal: &mut Terminal, link: &mut Link, was: Tier, now: Du
             drop_what_has_come(terminal, link, now);
         }
     }
-    let lost_input = was_in_a_line || terminal.user.dropped > 0;
+    let lost_input = was_in_a_line || !none_unconfirmed || terminal.user.dropped > 0;
     leave(
         terminal,
         was,

@@ -101,14 +101,7 @@ pub(crate) async fn run(
 
 impl Pump<'_> {
     async fn next(&mut self) -> io::Result<Event> {
-        let options = &self.terminal.user.shared.options;
-        let wants = Wants {
-            client_is_telnet: self.terminal.user.is_telnet,
-            host_is_telnet: self.link.host.is_telnet,
-            may_ask: self.link.host.may_be_asked(),
-            client_has_ended: self.terminal.has_ended,
-        };
-        let due = self.timing.next(options, wants);
+        let due = self.due_next();
         self.set_alarm(due.map(|(at, _)| at));
         let mut stopping = std::pin::pin!(self.director.stopping());
         let has_ended = self.terminal.has_ended;
@@ -144,6 +137,17 @@ impl Pump<'_> {
             stopping.as_mut().poll(cx).map(|()| Ok(Event::Stopping))
         })
         .await
+    }
+
+    fn due_next(&self) -> Option<(Duration, Due)> {
+        let wants = Wants {
+            client_is_telnet: self.terminal.user.is_telnet,
+            host_is_telnet: self.link.host.is_telnet,
+            may_ask: self.link.host.may_be_asked(),
+            answers: self.link.host.answers_marks == Some(true),
+            client_has_ended: self.terminal.has_ended,
+        };
+        self.timing.next(&self.terminal.user.shared.options, wants)
     }
 
     /// Sets the timer anew only where it would come too late: one that comes too early is looked at then.
@@ -272,8 +276,8 @@ impl Pump<'_> {
         stream.consume(n);
         self.timing.from_host = now;
         self.timing.owes_until = None;
-        self.due(false);
         self.note_mark(now);
+        self.due(self.owes_answer());
         Ok(false)
     }
 
@@ -284,6 +288,11 @@ impl Pump<'_> {
         } else if self.timing.asked.is_none() {
             self.timing.asked = Some(now);
         }
+    }
+
+    /// Whether it is to answer a mark, as it always has.
+    fn owes_answer(&self) -> bool {
+        self.timing.asked.is_some() && self.link.host.answers_marks == Some(true)
     }
 
     fn owe(&mut self, now: Duration) {
@@ -299,21 +308,14 @@ impl Pump<'_> {
 
     fn fall_due(&mut self, due: Due, now: Duration) -> Option<Over> {
         // Another time may have come to count since the timer was set.
-        let options = &self.terminal.user.shared.options;
-        let wants = Wants {
-            client_is_telnet: self.terminal.user.is_telnet,
-            host_is_telnet: self.link.host.is_telnet,
-            may_ask: self.link.host.may_be_asked(),
-            client_has_ended: self.terminal.has_ended,
-        };
-        let (at, next) = self.timing.next(options, wants)?;
+        let (at, next) = self.due_next()?;
         if next != due || at > now {
             return None;
         }
         match due {
             Due::OwesNothing => {
                 self.timing.owes_until = None;
-                self.due(false);
+                self.due(self.owes_answer());
             }
             Due::NoMarks => {
                 self.timing.asked = None;

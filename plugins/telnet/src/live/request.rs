@@ -90,7 +90,8 @@ fn lose(terminal: &mut Terminal, link: &mut Link) {
 
 /// Whether the end of a host's stream is the user's own doing.
 async fn is_logout(terminal: &mut Terminal, link: &mut Link, director: &Director) -> bool {
-    if link.host.logout || terminal.has_ended {
+    let goodbye = terminal.user.keys.has_said_goodbye(director.now());
+    if link.host.logout || terminal.has_ended || goodbye {
         return true;
     }
     if !link.host.signs.has_been_heard() {
@@ -99,7 +100,6 @@ async fn is_logout(terminal: &mut Terminal, link: &mut Link, director: &Director
     match terminal.user.shared.options.eof {
         Eof::Logout => true,
         Eof::Failure => false,
-        Eof::Auto if terminal.user.keys.has_said_goodbye(director.now()) => true,
         Eof::Auto => {
             link.stream.due(false);
             let standing = director.confirm(link.stream.node(), SETTLE).await;

@@ -54,6 +54,8 @@ pub(crate) struct Wants {
     pub(crate) host_is_telnet: bool,
     /// The host may be asked for a mark.
     pub(crate) may_ask: bool,
+    /// It has answered before: an answer is due, and the director's own bound on silence counts.
+    pub(crate) answers: bool,
     /// The client has said that it says no more.
     pub(crate) client_has_ended: bool,
 }
@@ -86,7 +88,9 @@ impl Timing {
         let asks = self.from_host.max(self.to_host) + quiet;
         [
             self.owes_until.map(|at| (at, Due::OwesNothing)),
-            self.asked.map(|at| (at + NO_ANSWER, Due::NoMarks)),
+            self.asked
+                .filter(|_| !wants.answers)
+                .map(|at| (at + NO_ANSWER, Due::NoMarks)),
             (watches && wants.may_ask && self.asked.is_none()).then_some((asks, Due::Ask)),
             (nops && wants.client_is_telnet).then_some((
                 self.from_client.max(self.to_client) + keep,
@@ -117,6 +121,7 @@ mod tests {
             client_is_telnet: true,
             host_is_telnet: true,
             may_ask: true,
+            answers: false,
             client_has_ended: false,
         }
     }
@@ -145,6 +150,7 @@ mod tests {
             client_is_telnet: false,
             host_is_telnet: false,
             may_ask: false,
+            answers: false,
             client_has_ended: false,
         };
         let mut options = Options::default();

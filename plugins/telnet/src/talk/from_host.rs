@@ -9,6 +9,7 @@ use super::user::User;
 use crate::live::outgoing::Outgoing;
 use crate::login::Next;
 use crate::nvt::{Command, Event, IAC, Verb, encode};
+use crate::options::Replay;
 use crate::screen::Mark;
 
 /// A client and its host, and what is on its way to either.
@@ -58,7 +59,8 @@ impl Talk<'_> {
             return self.script_hears(data);
         }
         self.user.keys.echo();
-        if self.host.answers_marks != Some(true) {
+        let asks = self.user.shared.options.replay == Replay::Prompt;
+        if !asks || self.host.answers_marks != Some(true) {
             // Without a better sign, what is written shows that what was typed before was read.
             self.user.pending.mark();
             self.user.pending.commit();

@@ -64,6 +64,13 @@ impl Client {
         let _ = self.wire.write_all(&replies).await;
     }
 
+    /// The same, within a time.
+    pub async fn hear_within(&mut self, time: Duration) {
+        let pause = std::pin::pin!(self.wire.sleep(time));
+        let hear = std::pin::pin!(self.hear());
+        futures_util::future::select(hear, pause).await;
+    }
+
     /// Hears until `is_enough`, or the end.
     pub async fn until(&mut self, is_enough: impl Fn(&Screen) -> bool) {
         while !is_enough(&self.screen) && !self.has_ended {

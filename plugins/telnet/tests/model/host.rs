@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use director_sdk::testing::Wire;
 use director_telnet::nvt::{Event, Parser, Verb, encode};
@@ -22,6 +23,11 @@ pub struct Common {
     pub no_osc7: bool,
     /// Negotiation as it came in, for a fingerprint.
     pub heard: Vec<u8>,
+    /// Nothing that was typed or asked is read any more, by hosts that have it from now on.
+    pub hang: bool,
+    pub flooded: usize,
+    /// A logout is marked.
+    pub hook: bool,
     /// DO TIMING-MARK is not answered.
     pub no_marks: bool,
 }
@@ -83,7 +89,6 @@ impl Host {
         }
         let name = self.name.clone();
         self.common.borrow_mut().logins.push(name.clone());
-        self.wire.effect("login");
         self.say("You have mail.\r\n").await?;
         loop {
             self.prompt().await?;
@@ -91,7 +96,11 @@ impl Host {
                 return Ok(());
             };
             if !self.done(line.trim()).await? {
-                self.say("logout\r\n").await?;
+                let hook = match self.common.borrow().hook {
+                    true => "\x1b]7717;logout\x1b\\",
+                    false => "",
+                };
+                self.say(&format!("{hook}logout\r\n")).await?;
                 self.wire.close();
                 return Ok(());
             }
@@ -127,6 +136,15 @@ impl Host {
                 let cwd = format!("{}\r\n", self.cwd);
                 self.say(&cwd).await?;
             }
+            ("hangup", _) => {
+                self.wire.close();
+                let forever = Duration::from_secs(100_000);
+                self.wire.sleep(forever).await;
+            }
+            ("flood", _) => loop {
+                self.say(&"x".repeat(1000)).await?;
+                self.common.borrow_mut().flooded += 1000;
+            },
             ("echo", text) => self.say(&format!("{text}\r\n")).await?,
             ("vi", _) => {
                 self.say("\x1b[?1049h\x1b[2J\x1b[Htext in vi\x1b[24;1H:")
@@ -187,6 +205,10 @@ impl Host {
             let n = self.wire.read(&mut buffer).await?;
             if n == 0 {
                 return Ok(None);
+            }
+            if std::mem::take(&mut self.common.borrow_mut().hang) {
+                let forever = Duration::from_secs(100_000);
+                self.wire.sleep(forever).await;
             }
             let mut replies = Vec::new();
             let mut rest = &buffer[..n];

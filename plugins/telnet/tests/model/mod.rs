@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod host;
+pub mod user;
 
 use std::cell::RefCell;
 use std::rc::Rc;
