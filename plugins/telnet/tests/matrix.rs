@@ -93,7 +93,7 @@ fn sweep(name: &str, stride: u64, scene: impl Fn(&World) -> Seen) {
         swept.runs > 30 && swept.switches > swept.runs as u64 / 2,
         "{swept:?}"
     );
-    let pairs = number("TELNET_PAIRS").unwrap_or(24);
+    let pairs = number("TELNET_PAIRS").unwrap_or(150);
     let swept = two_cuts(seed, &FAULTS, pairs as usize, &scene);
     println!("{name}, seed {seed}, twice: {swept:?}");
 }

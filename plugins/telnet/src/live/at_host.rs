@@ -117,14 +117,12 @@ async fn prompt(
         if unseen.runner.is_due(lines) {
             return Err(refused());
         }
-        if director
-            .timeout(QUIET, hear(user, link, unseen))
-            .await
-            .map_err(|Elapsed| ())
-            .is_err()
-        {
-            unseen.signs.see_prompt();
-            return Ok(());
+        match director.timeout(QUIET, hear(user, link, unseen)).await {
+            Ok(more) => more?,
+            Err(Elapsed) => {
+                unseen.signs.see_prompt();
+                return Ok(());
+            }
         }
     }
 }
