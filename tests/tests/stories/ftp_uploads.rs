@@ -2,12 +2,13 @@
 //! five where bytes are sent anew, or only the session is hurt): what is stored is right, once, and the
 //! client's exit status is 0.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use director_tests::director::Status;
 use director_tests::ftp::clients::{self, Running};
-use director_tests::ftp::cluster::{Cluster, Fault, Plan, Writer};
+use director_tests::ftp::cluster::{Cluster, Fault, Plan, Writer, length};
 use director_tests::ftp::config::Kind;
 use director_tests::ftp::content;
 use director_tests::process;
@@ -47,12 +48,15 @@ async fn survives(plan: &Plan, fault: Fault, due: usize) {
         while done < due {
             let at = (SIZE / (due + 1) * (done + 1)) as u64;
             let mut victim = None;
+            let mut begun = HashMap::new();
             until(
                 &mut client,
                 &cluster,
                 "a server takes the upload",
                 |client| {
-                    victim = fresh(&cluster, &hurt).filter(|_| client.has_read(&source) >= at);
+                    victim = fresh(&cluster, &hurt)
+                        .filter(|writer| fault != Fault::Pause || grows(writer, &mut begun))
+                        .filter(|_| client.has_read(&source) >= at);
                     victim.is_some()
                 },
             )
@@ -115,6 +119,13 @@ fn limited(cluster: &Cluster, source: &Path, name: &str, due: usize) -> Command 
 fn fresh(cluster: &Cluster, hurt: &[u32]) -> Option<Writer> {
     let mut writers = cluster.writers().unwrap().into_iter();
     writers.find(|writer| !hurt.contains(&writer.pid))
+}
+
+/// Whether its file is longer than when the session was first seen with it. A vsftpd that is stopped between its
+/// file and its data connection never wakes: its other process takes the stop for its end, and waits for that.
+fn grows(writer: &Writer, begun: &mut HashMap<u32, u64>) -> bool {
+    let size = length(&PathBuf::from(&writer.file));
+    size > *begun.entry(writer.pid).or_insert(size)
 }
 
 /// Waits until it holds, or the client has ended.
