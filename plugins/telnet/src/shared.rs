@@ -7,12 +7,15 @@ use director_sdk::{ConfigMistake, Host, NodeId};
 use regex_lite::Regex;
 
 use crate::login::{Line, script};
+use crate::nvt::options::Policy;
 use crate::options::{Login, Options};
 
 /// One an instance.
 pub(crate) struct Shared {
     /// The service's options.
     pub(crate) options: Options,
+    /// Which options of Telnet may be spoken of.
+    pub(crate) policy: Policy,
     /// What the cursor's line looks like at a prompt.
     pub(crate) prompt: Regex,
     /// The service's own login.
@@ -50,6 +53,7 @@ impl Shared {
             Ok(_) | Err(_) => return Err(mistakes),
         };
         Ok(Self {
+            policy: Policy::new(options.resumable, &options.pass),
             options,
             prompt,
             script,

@@ -7,12 +7,12 @@ use futures_util::FutureExt;
 
 use super::outgoing::Outgoing;
 use super::terminal::{Arrival, Link, Terminal};
+use crate::nvt::options::{BINARY, ECHO};
 use crate::nvt::{Verb, encode};
 use crate::options::{Notice, Replay};
 use crate::restore;
 use crate::talk::agreed;
 use crate::talk::from_host::Talk;
-use crate::talk::option::{BINARY, ECHO};
 use crate::talk::user::Dropping;
 use crate::tier::Tier;
 

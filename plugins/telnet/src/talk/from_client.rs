@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::agreed::{self, Performer, Speaker};
 use super::from_host::Talk;
 use super::host::Asker;
-use super::option::{FLOW, NAWS, NEW_ENVIRON, OLD_ENVIRON, TIMING_MARK};
 use super::user::Dropping;
 use crate::nvt::options::environ;
+use crate::nvt::options::{NAWS, NEW_ENVIRON, OLD_ENVIRON, TIMING_MARK, TOGGLE_FLOW_CONTROL};
 use crate::nvt::{Command, Event, Verb, encode};
 use crate::options::Replay;
 
@@ -102,10 +102,11 @@ impl Talk<'_> {
             return;
         }
         let differences = agreed::difference(&self.user.agreed, &self.host.agreed);
-        let has_flow = |agreed: &agreed::Agreed| agreed.is_on(Performer::Client, FLOW);
+        let has_flow =
+            |agreed: &agreed::Agreed| agreed.is_on(Performer::Client, TOGGLE_FLOW_CONTROL);
         if has_flow(&self.user.agreed) && has_flow(&self.host.agreed) {
             for payload in self.host.flow.difference(self.user.flow) {
-                encode::subnegotiation(self.to_client.end(), FLOW, &payload);
+                encode::subnegotiation(self.to_client.end(), TOGGLE_FLOW_CONTROL, &payload);
             }
         }
         self.user.flow = self.host.flow;

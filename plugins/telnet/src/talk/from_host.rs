@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::agreed::Speaker;
 use super::host::{Asker, Host};
-use super::option::{FLOW, TIMING_MARK};
 use super::user::User;
 use crate::live::outgoing::Outgoing;
 use crate::login::Next;
+use crate::nvt::options::{TIMING_MARK, TOGGLE_FLOW_CONTROL};
 use crate::nvt::{Command, Event, IAC, Verb, encode};
 use crate::options::Replay;
 use crate::screen::Mark;
@@ -35,7 +35,7 @@ impl Talk<'_> {
                 self.to_client.mark_urgent();
             }
             Event::Subnegotiation {
-                option: FLOW,
+                option: TOGGLE_FLOW_CONTROL,
                 payload,
             } => {
                 self.host.flow.learn(payload);

@@ -2,8 +2,8 @@
 
 use super::agreed::{Performer, Speaker};
 use super::host::Host;
-use super::option::{ECHO, FLOW, SGA, TIMING_MARK};
 use super::user::User;
+use crate::nvt::options::{ECHO, SUPPRESS_GO_AHEAD, TIMING_MARK, TOGGLE_FLOW_CONTROL};
 use crate::nvt::{Event, Verb, encode};
 
 /// Answers what `host` has said of its options, and notes what is agreed on.
@@ -14,7 +14,7 @@ pub(crate) fn play(user: &User, host: &mut Host, event: &Event<'_>, replies: &mu
             negotiate(user, host, (verb, option), replies);
         }
         Event::Subnegotiation { option, payload } | Event::Unended { option, payload } => {
-            if option == FLOW {
+            if option == TOGGLE_FLOW_CONTROL {
                 host.flow.learn(payload);
             }
             let answer = user.remembered.answer(option, payload, &mut host.asked);
@@ -61,7 +61,9 @@ fn would_agree(user: &User, performer: Performer, option: u8) -> bool {
     match (performer, option) {
         (_, option) if user.refuses(option) => false,
         (Performer::Client, LINEMODE) => false,
-        (Performer::Host, ECHO | SGA) | (Performer::Client, SGA) => true,
+        (Performer::Host, ECHO | SUPPRESS_GO_AHEAD) | (Performer::Client, SUPPRESS_GO_AHEAD) => {
+            true
+        }
         (performer, option) => user.agreed.is_on(performer, option),
     }
 }

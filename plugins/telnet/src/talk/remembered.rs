@@ -1,9 +1,11 @@
 //! What a client has said of itself in subnegotiations, so that another host can be told the same.
 
-use super::option::{CHARSET, NAWS, NEW_ENVIRON, OLD_ENVIRON, TSPEED, TTYPE, XDISPLOC};
 use crate::nvt::options::charset;
 use crate::nvt::options::text::Text;
 use crate::nvt::options::ttype::Types;
+use crate::nvt::options::{
+    CHARSET, NAWS, NEW_ENVIRON, OLD_ENVIRON, TERMINAL_SPEED, TERMINAL_TYPE, X_DISPLAY_LOCATION,
+};
 
 /// The first byte of an answer, and of a question: RFC 1091, RFC 1079, RFC 1096, RFC 1572.
 const IS: u8 = 0;
@@ -36,12 +38,16 @@ impl Remembered {
     pub(crate) fn learn(&mut self, option: u8, payload: &[u8]) {
         match (option, payload) {
             (NAWS, [a, b, c, d]) => self.size = Some([*a, *b, *c, *d]),
-            (TTYPE, [IS, name @ ..]) => self.types.learn(name),
+            (TERMINAL_TYPE, [IS, name @ ..]) => self.types.learn(name),
             (CHARSET, said) if charset::accepted(said).is_some() => {
                 self.charset = charset::accepted(said).map(Into::into);
             }
-            (TSPEED, [IS, ..]) if payload.len() <= LONGEST => self.speed = Some(payload.into()),
-            (XDISPLOC, [IS, ..]) if payload.len() <= LONGEST => self.display = Some(payload.into()),
+            (TERMINAL_SPEED, [IS, ..]) if payload.len() <= LONGEST => {
+                self.speed = Some(payload.into())
+            }
+            (X_DISPLAY_LOCATION, [IS, ..]) if payload.len() <= LONGEST => {
+                self.display = Some(payload.into())
+            }
             (NEW_ENVIRON | OLD_ENVIRON, [IS, ..]) if payload.len() <= LONGEST_ENVIRON => {
                 self.environ = Some((option, payload.into()));
             }
@@ -84,12 +90,12 @@ impl Remembered {
             return None;
         }
         match option {
-            TTYPE => {
+            TERMINAL_TYPE => {
                 let name = self.types.answer(&mut asked.0).unwrap_or(b"UNKNOWN");
                 Some(Text::Is(name).payload())
             }
-            TSPEED => self.speed.as_ref().map(|said| said.to_vec()),
-            XDISPLOC => self.display.as_ref().map(|said| said.to_vec()),
+            TERMINAL_SPEED => self.speed.as_ref().map(|said| said.to_vec()),
+            X_DISPLAY_LOCATION => self.display.as_ref().map(|said| said.to_vec()),
             NEW_ENVIRON | OLD_ENVIRON => match &self.environ {
                 Some((of, said)) if *of == option => Some(said.to_vec()),
                 // One that is asked and has nothing says so: RFC 1572 section 2.
@@ -122,10 +128,10 @@ mod tests {
     fn another_host_is_told_the_same_types() {
         let mut client = Remembered::default();
         for name in ["XTERM-256COLOR", "XTERM", "XTERM"] {
-            client.learn(TTYPE, &[&[IS], name.as_bytes()].concat());
+            client.learn(TERMINAL_TYPE, &[&[IS], name.as_bytes()].concat());
         }
         let mut asked = Asked::default();
-        let told = [0; 4].map(|_| client.answer(TTYPE, &[SEND], &mut asked).unwrap());
+        let told = [0; 4].map(|_| client.answer(TERMINAL_TYPE, &[SEND], &mut asked).unwrap());
         let told = told.map(|said| String::from_utf8(said[1..].to_vec()).unwrap());
         assert_eq!(told, ["XTERM-256COLOR", "XTERM", "XTERM", "XTERM-256COLOR"]);
     }
@@ -134,10 +140,10 @@ mod tests {
     fn lists_without_an_end_are_bounded() {
         let mut client = Remembered::default();
         for n in 0..10_000 {
-            client.learn(TTYPE, format!("\0T{n}").as_bytes());
+            client.learn(TERMINAL_TYPE, format!("\0T{n}").as_bytes());
             client.learn(NEW_ENVIRON, format!("\x02\0V{n}\x01x").as_bytes());
         }
-        client.learn(TTYPE, &vec![0; 100_000]);
+        client.learn(TERMINAL_TYPE, &vec![0; 100_000]);
         assert_eq!(client.types.names().count(), ttype::MAX_TYPES);
         assert!(client.environ.unwrap().1.len() <= LONGEST_ENVIRON);
     }

@@ -149,7 +149,6 @@ impl User {
 
     /// Whether an option is refused in this service.
     pub(crate) fn refuses(&self, option: u8) -> bool {
-        let options = &self.shared.options;
-        options.resumable && super::is_refused(option) && !options.pass.contains(&option)
+        !self.shared.policy.allows(option)
     }
 }

@@ -80,15 +80,6 @@ pub const fn name(option: u8) -> Option<&'static str> {
     })
 }
 
-/// The option that a service's settings call `word`: its name, in whatever case, or its number.
-#[must_use]
-pub fn by_name(word: &str) -> Option<u8> {
-    if let Ok(number) = word.parse() {
-        return Some(number);
-    }
-    (0..=u8::MAX).find(|&option| name(option).is_some_and(|name| name.eq_ignore_ascii_case(word)))
-}
-
 /// Which options may be spoken of through the director.
 ///
 /// In a resumable service a new host has to be told what the client said, so an option whose state
